@@ -1,0 +1,1 @@
+"""The HTTP runner: health, statistics, metrics and the status page."""

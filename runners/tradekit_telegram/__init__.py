@@ -1,0 +1,1 @@
+"""The Telegram runner: updates in, replies out."""

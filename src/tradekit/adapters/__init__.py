@@ -1,0 +1,1 @@
+"""Third parties and machines: one package per technology, each behind a port."""

@@ -1,0 +1,5 @@
+"""Storage in SQLite: one writer with group commit, pooled readers."""
+
+
+
+

@@ -1,0 +1,110 @@
+"""The rows one decision produces. All of them are committed, or none."""
+
+import msgspec
+
+from tradekit.domain.alerts import Alert, MetricSample
+from tradekit.domain.audit import AuditEntry
+from tradekit.domain.inbox import InboxMessage
+from tradekit.domain.instruments import Instrument, Symbol
+from tradekit.domain.orders import Fill, Order
+from tradekit.domain.performance import DayPerformance
+from tradekit.domain.portfolio import LedgerEntry, Position, Trade
+from tradekit.domain.replies import OutgoingMessage
+from tradekit.domain.sessions import SessionState, TradingSession
+from tradekit.domain.signals import Delivery, Signal, Subscription
+from tradekit.domain.usage import DayUsage
+from tradekit.domain.users import Identity, User, UserSettings
+
+UserId = int
+Partition = int
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows by table, in the order they are written. Plain tuples carry the keys a value does not hold itself."""
+
+    inbox: tuple[InboxMessage, ...] = ()
+    instruments: tuple[Instrument, ...] = ()
+    users: tuple[User, ...] = ()
+    """Inserted, or replaced."""
+    identities: tuple[tuple[Identity, UserId, Partition], ...] = ()
+    settings: tuple[tuple[UserId, Partition, UserSettings], ...] = ()
+    sessions: tuple[tuple[UserId, Partition, TradingSession], ...] = ()
+    usage: tuple[tuple[UserId, Partition, DayUsage], ...] = ()
+    subscriptions: tuple[tuple[UserId, Partition, Subscription], ...] = ()
+    unsubscriptions: tuple[tuple[UserId, str], ...] = ()
+    """User and source."""
+    signals: tuple[Signal, ...] = ()
+    """A signal that is already stored fails the commit with Duplicate."""
+    signals_done: tuple[str, ...] = ()
+    """Signal ids whose fan-out is complete."""
+    deliveries: tuple[Delivery, ...] = ()
+    delivery_updates: tuple[Delivery, ...] = ()
+    orders: tuple[Order, ...] = ()
+    """New orders: a known client_order_id fails the commit with Duplicate."""
+    order_updates: tuple[Order, ...] = ()
+    fills: tuple[Fill, ...] = ()
+    positions: tuple[tuple[UserId, Partition, Position], ...] = ()
+    positions_closed: tuple[tuple[UserId, Symbol], ...] = ()
+    trades: tuple[Trade, ...] = ()
+    ledger: tuple[LedgerEntry, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
+    performance: tuple[DayPerformance, ...] = ()
+    outbox: tuple[OutgoingMessage, ...] = ()
+    outbox_done: tuple[int, ...] = ()
+    inbox_done: tuple[int, ...] = ()
+    dead_letters: tuple[tuple[int, str], ...] = ()
+    """Inbox id and why it was given up."""
+    metrics: tuple[MetricSample, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to write."""
+        return any(getattr(self, name) for name in TABLES)
+
+    def __len__(self) -> int:
+        """Rows to write."""
+        return sum(len(getattr(self, name)) for name in TABLES)
+
+
+TABLES: tuple[str, ...] = Changes.__struct_fields__
+
+NOTHING = Changes()
+
+
+def together(*parts: Changes) -> Changes:
+    """One all-or-nothing value out of many."""
+    parts = tuple(part for part in parts if part is not NOTHING)
+    if len(parts) == 1:
+        return parts[0]
+    rows: dict[str, tuple[object, ...]] = {}
+    for name in TABLES:
+        columns = [column for part in parts if (column := getattr(part, name))]
+        if columns:
+            rows[name] = columns[0] if len(columns) == 1 else tuple(row for column in columns for row in column)
+    return Changes(**rows)  # type: ignore[arg-type]
+
+
+def state_changes(old: SessionState, new: SessionState) -> Changes:
+    """The rows of current state in which two sessions differ; history (orders, fills, ledger, audit) is the service's own to write."""
+    user_id, partition = new.user_id, new.partition
+    rows: dict[str, tuple[object, ...]] = {}
+    if new.user is not None and new.user is not old.user:
+        rows["users"] = (new.user,)
+    if new.identities is not old.identities:
+        known = set(old.identities)
+        rows["identities"] = tuple((identity, user_id, partition) for identity in new.identities if identity not in known)
+    if new.settings is not old.settings or (old.user is None and new.user is not None):
+        rows["settings"] = ((user_id, partition, new.settings),)
+    if new.session is not old.session:
+        rows["sessions"] = ((user_id, partition, new.session),)
+    if new.usage is not old.usage:
+        rows["usage"] = tuple((user_id, partition, day) for day in new.usage if day not in old.usage)
+    if new.subscriptions is not old.subscriptions:
+        sources = {subscription.source for subscription in new.subscriptions}
+        rows["subscriptions"] = tuple((user_id, partition, s) for s in new.subscriptions if s not in old.subscriptions)
+        rows["unsubscriptions"] = tuple((user_id, s.source) for s in old.subscriptions if s.source not in sources)
+    if new.positions is not old.positions:
+        held = {position.symbol for position in new.positions}
+        rows["positions"] = tuple((user_id, partition, p) for p in new.positions if p not in old.positions)
+        rows["positions_closed"] = tuple((user_id, p.symbol) for p in old.positions if p.symbol not in held)
+    return Changes(**rows) if rows else NOTHING  # type: ignore[arg-type]

@@ -1,0 +1,166 @@
+"""Positions, round trips and the ledger, derived from fills and from nothing else."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from tradekit.domain.amounts import ZERO, money
+from tradekit.domain.instruments import Symbol
+from tradekit.domain.orders import Fill, Side
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a user holds of one instrument. Cost and quantity are kept; the average is derived."""
+
+    symbol: Symbol
+    quantity: Decimal
+    """Base currency held."""
+    cost: Decimal
+    """Quote currency paid for it, entry fees included."""
+    opened_ms: int
+    bought: Decimal
+    """Base currency bought in this round trip."""
+    spent: Decimal
+    """Quote currency paid in this round trip, fees included."""
+    received: Decimal = ZERO
+    """Quote currency received in this round trip, fees deducted."""
+    fees: Decimal = ZERO
+    entry_orders: int = 1
+
+    @property
+    def average_price(self) -> Decimal:
+        """Cost per unit, fees included."""
+        return self.cost / self.quantity
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A round trip: from flat to flat."""
+
+    user_id: int
+    partition: int
+    symbol: Symbol
+    quantity: Decimal
+    entry_price: Decimal
+    """Average over all entries, fees included."""
+    exit_price: Decimal
+    """Average over all exits, fees deducted."""
+    pnl: Decimal
+    """Quote currency won or lost, fees included."""
+    fees: Decimal
+    opened_ms: int
+    closed_ms: int
+    closing_order: str
+    """client_order_id of the order that closed it; one trade per closing order."""
+
+
+class LedgerKind(StrEnum):
+    """Why cash moved."""
+
+    DEPOSIT = "deposit"
+    BUY = "buy"
+    SELL = "sell"
+    FEE = "fee"
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One flow of quote currency; the sum of a user's amounts is their cash."""
+
+    user_id: int
+    partition: int
+    kind: LedgerKind
+    amount: Decimal
+    """Signed, in quote currency: negative leaves the account."""
+    balance: Decimal
+    """Cash after it."""
+    reference: str
+    """Trade id of the fill, or the cause of a deposit."""
+    time_ms: int
+
+
+class Booked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one fill does to an account."""
+
+    cash: Decimal
+    position: Position | None
+    """None: flat now."""
+    ledger: tuple[LedgerEntry, ...]
+    realized: Decimal
+    trade: Trade | None
+
+
+def book(fill: Fill, cash: Decimal, position: Position | None) -> Booked:
+    """Apply a fill: cash moves by the cost flow and the fee, each rounded once; the position follows.
+
+    A sale releases cost in proportion to the quantity sold, so what is left keeps its average.
+    """
+    flow, fee = money(fill.quantity * fill.price), money(fill.fee)
+    buying = fill.side is Side.BUY
+    after_flow = cash - flow if buying else cash + flow
+    entries = [_entry(fill, LedgerKind.BUY if buying else LedgerKind.SELL, -flow if buying else flow, after_flow)]
+    if fee:
+        entries.append(_entry(fill, LedgerKind.FEE, -fee, after_flow - fee))
+    if buying:
+        return Booked(cash=after_flow - fee, position=_bought(fill, flow, fee, position), ledger=tuple(entries), realized=ZERO, trade=None)
+    left, realized, trade = _sold(fill, flow, fee, position)
+    return Booked(cash=after_flow - fee, position=left, ledger=tuple(entries), realized=realized, trade=trade)
+
+
+def _entry(fill: Fill, kind: LedgerKind, amount: Decimal, balance: Decimal) -> LedgerEntry:
+    return LedgerEntry(
+        user_id=fill.user_id,
+        partition=fill.partition,
+        kind=kind,
+        amount=amount,
+        balance=balance,
+        reference=fill.trade_id,
+        time_ms=fill.time_ms,
+    )
+
+
+def _bought(fill: Fill, flow: Decimal, fee: Decimal, held: Position | None) -> Position:
+    paid = flow + fee
+    if held is None:
+        return Position(
+            symbol=fill.symbol, quantity=fill.quantity, cost=paid, opened_ms=fill.time_ms, bought=fill.quantity, spent=paid, fees=fee
+        )
+    return msgspec.structs.replace(
+        held,
+        quantity=held.quantity + fill.quantity,
+        cost=held.cost + paid,
+        bought=held.bought + fill.quantity,
+        spent=held.spent + paid,
+        fees=held.fees + fee,
+        entry_orders=held.entry_orders + 1,
+    )
+
+
+def _sold(fill: Fill, flow: Decimal, fee: Decimal, held: Position | None) -> tuple[Position | None, Decimal, Trade | None]:
+    if held is None or fill.quantity > held.quantity:
+        raise ValueError(f"fill {fill.trade_id} sells {fill.quantity} {fill.symbol}, more than is held")
+    proceeds = flow - fee
+    if fill.quantity < held.quantity:
+        released = money(held.cost * fill.quantity / held.quantity)
+        left = msgspec.structs.replace(
+            held,
+            quantity=held.quantity - fill.quantity,
+            cost=held.cost - released,
+            received=held.received + proceeds,
+            fees=held.fees + fee,
+        )
+        return left, proceeds - released, None
+    received = held.received + proceeds
+    trade = Trade(
+        user_id=fill.user_id,
+        partition=fill.partition,
+        symbol=fill.symbol,
+        quantity=held.bought,
+        entry_price=held.spent / held.bought,
+        exit_price=received / held.bought,
+        pnl=received - held.spent,
+        fees=held.fees + fee,
+        opened_ms=held.opened_ms,
+        closed_ms=fill.time_ms,
+        closing_order=fill.client_order_id,
+    )
+    return None, proceeds - held.cost, trade

@@ -1,0 +1,367 @@
+"""Pre-trade checks, in the order they are made, each with a stable code.
+
+``assess`` is pure: it knows the state of one user, the instrument, the quote and the tier, and answers with the first
+check that fails. Exits skip quota, pause, maintenance and downgrade.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from tradekit.domain.amounts import HUNDRED, ZERO, is_multiple, money
+from tradekit.domain.instruments import Instrument, Quote
+from tradekit.domain.orders import OrderType, Side, TimeInForce
+from tradekit.domain.portfolio import Position
+from tradekit.domain.sessions import SessionState, SessionStatus
+from tradekit.domain.tiers import Limits
+
+
+class Check(StrEnum):
+    """Codes of the pre-trade checks."""
+
+    MAINTENANCE = "MAINTENANCE"
+    SESSION_NOT_ACTIVE = "SESSION_NOT_ACTIVE"
+    HALTED = "HALTED"
+    REDUCING_ONLY = "REDUCING_ONLY"
+    ACCOUNT_INVALID = "ACCOUNT_INVALID"
+    TIER_FEATURE = "TIER_FEATURE"
+    API_RATE_LIMIT = "API_RATE_LIMIT"
+    DAILY_TRADES_LIMIT = "DAILY_TRADES_LIMIT"
+    MAX_POSITIONS = "MAX_POSITIONS"
+    DUPLICATE_SIGNAL = "DUPLICATE_SIGNAL"
+    SIGNAL_EXPIRED = "SIGNAL_EXPIRED"
+    INSTRUMENT_UNKNOWN = "INSTRUMENT_UNKNOWN"
+    INSTRUMENT_NOT_TRADABLE = "INSTRUMENT_NOT_TRADABLE"
+    LOCKED = "LOCKED"
+    STALE_PRICE = "STALE_PRICE"
+    PRICE_DEVIATION = "PRICE_DEVIATION"
+    QTY_PRECISION = "QTY_PRECISION"
+    QTY_MIN = "QTY_MIN"
+    QTY_MAX = "QTY_MAX"
+    NOTIONAL_MIN = "NOTIONAL_MIN"
+    NOTIONAL_MAX = "NOTIONAL_MAX"
+    MAX_RISK_PER_TRADE = "MAX_RISK_PER_TRADE"
+    MAX_EXPOSURE = "MAX_EXPOSURE"
+    MAX_DAILY_LOSS = "MAX_DAILY_LOSS"
+    MAX_DRAWDOWN = "MAX_DRAWDOWN"
+    INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
+    REDUCE_ONLY_WOULD_INCREASE = "REDUCE_ONLY_WOULD_INCREASE"
+    ORDER_RATE_LIMIT = "ORDER_RATE_LIMIT"
+    UNRESOLVED_ORDER = "UNRESOLVED_ORDER"
+
+
+class Denial(msgspec.Struct, frozen=True):
+    """Why an order is refused: the code and the facts behind it, as text."""
+
+    check: Check
+    facts: dict[str, str] = {}
+
+
+class GlobalState(StrEnum):
+    """What the operator allows for everyone."""
+
+    NORMAL = "normal"
+    REDUCING = "reducing"
+    HALTED = "halted"
+
+
+class TradingPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for every user."""
+
+    maintenance: bool = False
+    state: GlobalState = GlobalState.NORMAL
+    stale_price_after_s: int = 300
+    price_deviation_max_pct: Decimal = Decimal(20)
+    """A limit price further from the market than this is taken for a slip of the finger."""
+    open_orders_max: int = 50
+    """Orders one user may have open."""
+    market_buffer_pct: Decimal = Decimal(1)
+    """Extra quote currency set aside for a market buy, for the price may move."""
+
+
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order somebody wants, before any check."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    type: OrderType = OrderType.MARKET
+    price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    post_only: bool = False
+
+
+class Case(msgspec.Struct, frozen=True, gc=False):
+    """Everything the checks look at."""
+
+    request: OrderRequest
+    state: SessionState
+    limits: Limits
+    policy: TradingPolicy
+    instrument: Instrument | None
+    quote: Quote | None
+    equity: Decimal
+    """Cash plus positions at market, quote currency."""
+    now_ms: int
+
+    @property
+    def price(self) -> Decimal:
+        """What one unit is assumed to cost."""
+        return self.request.price or (self.quote.price if self.quote else ZERO)
+
+    @property
+    def notional(self) -> Decimal:
+        """Quote currency at the assumed price."""
+        return self.request.quantity * self.price
+
+
+def equity_of(cash: Decimal, positions: tuple[Position, ...], price_of: Callable[[str], Decimal | None]) -> Decimal:
+    """Cash plus positions at market; a position without a price counts at cost."""
+    worth = cash
+    for position in positions:
+        price = price_of(position.symbol)
+        worth += position.cost if price is None else money(position.quantity * price)
+    return worth
+
+
+def reservation(case: Case) -> Decimal:
+    """Quote currency a buy sets aside: notional, fee, and for market orders a buffer against the price moving."""
+    assert case.instrument is not None
+    fee = case.instrument.taker_fee
+    buffer = case.policy.market_buffer_pct / HUNDRED if case.request.type is OrderType.MARKET else ZERO
+    return money(case.notional * (1 + buffer) * (1 + fee))
+
+
+def assess(case: Case) -> Denial | None:
+    """The first check an order fails, or None when it may be sent."""
+    checks = ENTRY_CHECKS if case.request.side is Side.BUY else EXIT_CHECKS
+    for check in checks:
+        if denial := check(case):
+            return denial
+    return None
+
+
+def _maintenance(case: Case) -> Denial | None:
+    return Denial(Check.MAINTENANCE) if case.policy.maintenance else None
+
+
+def _session_active(case: Case) -> Denial | None:
+    status = case.state.session.status
+    if status in {SessionStatus.PAUSED, SessionStatus.STOPPED, SessionStatus.STARTING, SessionStatus.RECONCILING}:
+        return Denial(Check.SESSION_NOT_ACTIVE, {"status": status.value})
+    return None
+
+
+def _not_halted(case: Case) -> Denial | None:
+    if case.policy.state is GlobalState.HALTED or case.state.session.status is SessionStatus.HALTED:
+        return Denial(Check.HALTED, {"level": "service" if case.policy.state is GlobalState.HALTED else "user"})
+    return None
+
+
+def _not_reducing(case: Case) -> Denial | None:
+    if case.policy.state is GlobalState.REDUCING or case.state.session.status is SessionStatus.REDUCING:
+        return Denial(Check.REDUCING_ONLY)
+    return None
+
+
+def _account(case: Case) -> Denial | None:
+    user = case.state.user
+    if user is None or user.status != "active":
+        return Denial(Check.ACCOUNT_INVALID, {"status": "unregistered" if user is None else user.status.value})
+    return None
+
+
+def _daily_trades(case: Case) -> Denial | None:
+    day = case.state.today
+    if day.used + day.reserved >= case.limits.daily_trades:
+        facts = {"limit": str(case.limits.daily_trades), "used": str(day.used), "reserved": str(day.reserved)}
+        return Denial(Check.DAILY_TRADES_LIMIT, {**facts, "resets_ms": str(day.ends_ms), "zone": day.zone})
+    return None
+
+
+def _max_positions(case: Case) -> Denial | None:
+    used = case.state.instruments_used
+    if case.request.symbol not in used and len(used) >= case.limits.max_positions:
+        return Denial(Check.MAX_POSITIONS, {"limit": str(case.limits.max_positions)})
+    return None
+
+
+def _instrument_known(case: Case) -> Denial | None:
+    return None if case.instrument else Denial(Check.INSTRUMENT_UNKNOWN, {"symbol": case.request.symbol})
+
+
+def _instrument_tradable(case: Case) -> Denial | None:
+    assert case.instrument is not None
+    return None if case.instrument.tradable else Denial(Check.INSTRUMENT_NOT_TRADABLE, {"symbol": case.request.symbol})
+
+
+def _not_locked(case: Case) -> Denial | None:
+    until_ms = case.state.session.locked_until_ms
+    return Denial(Check.LOCKED, {"lock": "cooldown", "until_ms": str(until_ms)}) if case.now_ms < until_ms else None
+
+
+def _fresh_price(case: Case) -> Denial | None:
+    if case.quote is None:
+        return Denial(Check.STALE_PRICE, {"symbol": case.request.symbol, "age_s": "never"})
+    age_s = (case.now_ms - case.quote.time_ms) // 1000
+    if not case.quote.final and age_s > case.policy.stale_price_after_s:
+        return Denial(Check.STALE_PRICE, {"symbol": case.request.symbol, "age_s": str(age_s)})
+    return None
+
+
+def _price_known(case: Case) -> Denial | None:
+    return None if case.quote else Denial(Check.STALE_PRICE, {"symbol": case.request.symbol, "age_s": "never"})
+
+
+def _price_deviation(case: Case) -> Denial | None:
+    if case.request.price is None or case.quote is None:
+        return None
+    away = abs(case.request.price / case.quote.price - 1) * HUNDRED
+    if away > case.policy.price_deviation_max_pct:
+        facts = {"price": f"{case.request.price:f}", "market": f"{case.quote.price:f}"}
+        return Denial(Check.PRICE_DEVIATION, {**facts, "limit_pct": f"{case.policy.price_deviation_max_pct:f}"})
+    return None
+
+
+def _quantity_precision(case: Case) -> Denial | None:
+    assert case.instrument is not None
+    if not is_multiple(case.request.quantity, case.instrument.step_size):
+        return Denial(Check.QTY_PRECISION, {"step": f"{case.instrument.step_size:f}", "what": "quantity"})
+    if case.request.price is not None and not is_multiple(case.request.price, case.instrument.tick_size):
+        return Denial(Check.QTY_PRECISION, {"step": f"{case.instrument.tick_size:f}", "what": "price"})
+    return None
+
+
+def _quantity_minimum(case: Case) -> Denial | None:
+    assert case.instrument is not None
+    if case.request.quantity < case.instrument.min_qty:
+        return Denial(Check.QTY_MIN, {"minimum": f"{case.instrument.min_qty:f}"})
+    return None
+
+
+def _quantity_maximum(case: Case) -> Denial | None:
+    assert case.instrument is not None
+    if case.request.quantity > case.instrument.max_qty:
+        return Denial(Check.QTY_MAX, {"maximum": f"{case.instrument.max_qty:f}"})
+    return None
+
+
+def _notional_minimum(case: Case) -> Denial | None:
+    """The order itself, and for an entry also the exit that will follow: after the fee and at the stop price."""
+    assert case.instrument is not None
+    smallest = case.notional
+    if case.request.side is Side.BUY:
+        stop = case.state.settings.stop_loss_pct or ZERO
+        smallest = smallest * (1 - case.instrument.taker_fee) * (1 - stop / HUNDRED)
+    if smallest < case.instrument.min_notional:
+        return Denial(Check.NOTIONAL_MIN, {"minimum": f"{case.instrument.min_notional:f}", "notional": f"{money(case.notional):f}"})
+    return None
+
+
+def _notional_maximum(case: Case) -> Denial | None:
+    assert case.instrument is not None
+    if case.notional > case.instrument.max_notional:
+        return Denial(Check.NOTIONAL_MAX, {"maximum": f"{case.instrument.max_notional:f}"})
+    return None
+
+
+def _risk_per_trade(case: Case) -> Denial | None:
+    settings = case.state.settings
+    at_risk = case.notional * (settings.stop_loss_pct or HUNDRED) / HUNDRED
+    limit = case.equity * settings.risk_per_trade_pct / HUNDRED
+    if at_risk > limit:
+        return Denial(
+            Check.MAX_RISK_PER_TRADE,
+            {"limit": f"{money(limit):f}", "risk": f"{money(at_risk):f}", "limit_pct": f"{settings.risk_per_trade_pct:f}"},
+        )
+    return None
+
+
+def _exposure(case: Case) -> Denial | None:
+    tied = case.equity - case.state.session.cash + case.state.reserved
+    limit = case.equity * case.state.settings.max_exposure_pct / HUNDRED
+    if tied + case.notional > limit:
+        return Denial(Check.MAX_EXPOSURE, {"limit": f"{money(limit):f}", "exposure": f"{money(tied):f}"})
+    return None
+
+
+def _daily_loss(case: Case) -> Denial | None:
+    start, loss = case.state.session.day_start_equity, case.state.session.day_start_equity - case.equity
+    limit = start * case.state.settings.max_daily_loss_pct / HUNDRED
+    if start > 0 and loss >= limit:
+        return Denial(Check.MAX_DAILY_LOSS, {"limit": f"{money(limit):f}", "loss": f"{money(loss):f}"})
+    return None
+
+
+def _drawdown(case: Case) -> Denial | None:
+    peak = max(case.state.session.peak_equity, case.equity)
+    fall_pct = (peak - case.equity) / peak * HUNDRED if peak > 0 else ZERO
+    if fall_pct >= case.state.settings.max_drawdown_pct > 0:
+        return Denial(Check.MAX_DRAWDOWN, {"limit_pct": f"{case.state.settings.max_drawdown_pct:f}", "drawdown_pct": f"{fall_pct:.2f}"})
+    return None
+
+
+def _balance(case: Case) -> Denial | None:
+    needed, free = reservation(case), case.state.free
+    if needed > free:
+        return Denial(Check.INSUFFICIENT_BALANCE, {"free": f"{free:f}", "needed": f"{needed:f}"})
+    return None
+
+
+def _reduces(case: Case) -> Denial | None:
+    sellable = case.state.sellable(case.request.symbol)
+    if case.request.quantity > sellable:
+        return Denial(Check.REDUCE_ONLY_WOULD_INCREASE, {"sellable": f"{sellable:f}", "symbol": case.request.symbol})
+    return None
+
+
+def _order_rate(case: Case) -> Denial | None:
+    if len(case.state.orders) >= case.policy.open_orders_max:
+        return Denial(Check.ORDER_RATE_LIMIT, {"open_orders_max": str(case.policy.open_orders_max)})
+    return None
+
+
+def _resolved(case: Case) -> Denial | None:
+    if case.state.unresolved(case.request.symbol):
+        return Denial(Check.UNRESOLVED_ORDER, {"symbol": case.request.symbol})
+    return None
+
+
+ENTRY_CHECKS: tuple[Callable[[Case], Denial | None], ...] = (
+    _maintenance,
+    _session_active,
+    _not_halted,
+    _not_reducing,
+    _account,
+    _daily_trades,
+    _max_positions,
+    _instrument_known,
+    _instrument_tradable,
+    _not_locked,
+    _fresh_price,
+    _price_deviation,
+    _quantity_precision,
+    _quantity_minimum,
+    _quantity_maximum,
+    _notional_minimum,
+    _notional_maximum,
+    _risk_per_trade,
+    _exposure,
+    _daily_loss,
+    _drawdown,
+    _balance,
+    _order_rate,
+    _resolved,
+)
+
+EXIT_CHECKS: tuple[Callable[[Case], Denial | None], ...] = (
+    _instrument_known,
+    _price_known,
+    _price_deviation,
+    _quantity_precision,
+    _quantity_minimum,
+    _notional_minimum,
+    _reduces,
+)

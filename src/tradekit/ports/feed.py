@@ -1,0 +1,28 @@
+"""Where prices come from."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from tradekit.domain.instruments import Bar, Instrument, Quote
+
+
+class Feed(Protocol):
+    """A source of prices and closed bars.
+
+    Implementations must pass :class:`tradekit.testing.contracts.feed.FeedContract`.
+    """
+
+    source: str
+    """``simulated``, ``replay`` or ``live``."""
+
+    def instruments(self) -> tuple[Instrument, ...]:
+        """What the feed has prices for; known before :meth:`events` begins."""
+
+    def opening(self) -> tuple[Quote, ...]:
+        """A first price per instrument, known at once, so that nobody waits for the first event."""
+
+    def events(self) -> AsyncIterator[Quote | Bar]:
+        """Prices as they come and bars when they close, in order of time.
+
+        Ends when the source has ended (a replay): the last quotes then carry ``final=True``.
+        """

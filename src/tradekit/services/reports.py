@@ -1,0 +1,209 @@
+"""What a venue says of an order, applied to the user's account."""
+
+import msgspec
+
+from tradekit.domain.amounts import ZERO, money
+from tradekit.domain.changes import Changes, together
+from tradekit.domain.orders import TERMINAL, Fill, Order, OrderReport, OrderState, Side, may_become
+from tradekit.domain.portfolio import LedgerEntry, Trade, book
+from tradekit.domain.replies import Reply
+from tradekit.domain.sessions import SessionState, replace_order, replace_position
+from tradekit.domain.signals import Delivery, Outcome
+from tradekit.domain.usage import commit, release
+from tradekit.services.decisions import Context, Decision, Read, unchanged
+from tradekit.services.quotas import begin_day
+from tradekit.services.trading import flatten, order_notice
+from tradekit.services.users import audit
+
+replace = msgspec.structs.replace
+
+
+def apply_report(state: SessionState, report: OrderReport, ctx: Context) -> Decision | Read:
+    """Book the report's new fills and move the order to the state they and the venue say.
+
+    A repeated or reordered report changes nothing it has changed before. A report on an order that is over is looked up in the
+    storage first: a fill that comes late is still booked, and recorded as a discrepancy.
+    """
+    order = state.order(report.client_order_id)
+    if order is not None:
+        return _apply(state, order, report, ctx)
+    return Read(
+        query=lambda reader: reader.order(report.client_order_id),
+        then=lambda stored, later: _apply_late(state, stored, report, later),
+    )
+
+
+def _apply_late(state: SessionState, stored: Order | None, report: OrderReport, ctx: Context) -> Decision:
+    if stored is None:
+        row = audit(state, ctx, "venue", "discrepancy.unknown_order", f"{report.client_order_id} {report.state}")
+        return Decision(state=state, changes=Changes(audit=(row,)))
+    if not _new_fills(stored, report):
+        return unchanged(state, result=stored)
+    decision = _apply(state, stored, report, ctx)
+    row = audit(state, ctx, "venue", "discrepancy.late_fill", f"{stored.client_order_id} was {stored.state}")
+    return Decision(
+        state=decision.state, changes=together(decision.changes, Changes(audit=(row,))), notices=decision.notices, result=decision.result
+    )
+
+
+def mark_unknown(state: SessionState, client_order_id: str, ctx: Context) -> Decision:
+    """No answer came for an order that was sent: its fate is unknown until the venue is asked."""
+    order = state.order(client_order_id)
+    if order is None or order.state is not OrderState.SUBMITTED:
+        return unchanged(state)
+    unknown = replace(order, state=OrderState.UNKNOWN, updated_ms=ctx.now_ms)
+    new = replace(state, orders=replace_order(state.orders, unknown))
+    changes = Changes(order_updates=(unknown,), audit=(audit(new, ctx, "system", "order.unknown", client_order_id),))
+    return Decision(state=new, changes=changes, notices=(order_notice("order.unknown", unknown, ctx),), result=unknown)
+
+
+def never_arrived(state: SessionState, client_order_id: str, ctx: Context) -> Decision | Read:
+    """The venue has no trace of the order after its visibility window: it was never placed there."""
+    order = state.order(client_order_id)
+    if order is None:
+        return unchanged(state)
+    report = OrderReport(
+        client_order_id=client_order_id, user_id=state.user_id, state=OrderState.REJECTED, reason="NOT_AT_VENUE", time_ms=ctx.now_ms
+    )
+    if order.state is OrderState.PENDING_CANCEL:
+        report = replace(report, state=OrderState.CANCELED)
+    return apply_report(state, report, ctx)
+
+
+def _new_fills(order: Order, report: OrderReport) -> tuple[Fill, ...]:
+    return tuple(fill for fill in report.fills if fill.trade_id not in order.trade_ids)
+
+
+def _apply(state: SessionState, order: Order, report: OrderReport, ctx: Context) -> Decision:
+    state = begin_day(state, ctx)
+    fills = _new_fills(order, report)
+    state, booked, ledger, trades = _book(state, order, fills, ctx)
+    moved = _moved(booked, report, ctx)
+    if moved == order:
+        return unchanged(state, result=order)
+    state, moved = _settle_quota(state, moved)
+    state = replace(state, orders=replace_order(state.orders, moved))
+    changes = Changes(
+        order_updates=(moved,),
+        fills=fills,
+        trades=trades,
+        ledger=ledger,
+        delivery_updates=_failed_delivery(moved, ctx),
+        audit=(audit(state, ctx, "venue", f"order.{moved.state}", f"{moved.client_order_id} {moved.cum_qty}/{moved.quantity}"),),
+    )
+    decision = Decision(state=state, changes=changes, notices=_notices(state, order, moved, trades, ctx), result=moved)
+    if state.session.flattening and not moved.is_open:
+        return _go_on_flattening(decision, moved, ctx)
+    return decision
+
+
+def _book(
+    state: SessionState, order: Order, fills: tuple[Fill, ...], ctx: Context
+) -> tuple[SessionState, Order, tuple[LedgerEntry, ...], tuple[Trade, ...]]:
+    """Cash, position and order after the fills."""
+    ledger: list[LedgerEntry] = []
+    trades: list[Trade] = []
+    session, positions = state.session, state.positions
+    for fill in fills:
+        held = next((position for position in positions if position.symbol == fill.symbol), None)
+        booked = book(fill, session.cash, held)
+        positions = replace_position(positions, fill.symbol, booked.position)
+        session = replace(session, cash=booked.cash, realized_today=session.realized_today + booked.realized)
+        ledger.extend(booked.ledger)
+        if booked.trade is not None:
+            trades.append(booked.trade)
+        order = replace(
+            order,
+            cum_qty=order.cum_qty + fill.quantity,
+            cum_quote=order.cum_quote + money(fill.quantity * fill.price),
+            cum_fee=order.cum_fee + money(fill.fee),
+            trade_ids=(*order.trade_ids, fill.trade_id),
+        )
+    if not fills:
+        return state, order, (), ()
+    if trades and trades[-1].pnl < 0 and state.settings.cooldown_s:
+        session = replace(session, locked_until_ms=ctx.now_ms + state.settings.cooldown_s * 1000)
+    state = replace(state, session=session, positions=positions)
+    equity = ctx.equity(state)
+    if equity > session.peak_equity:
+        state = replace(state, session=replace(session, peak_equity=equity))
+    return state, order, tuple(ledger), tuple(trades)
+
+
+def _moved(order: Order, report: OrderReport, ctx: Context) -> Order:
+    """The order in the state that fills and venue agree on; a state that cannot follow is a report out of order and is passed over."""
+    state = order.state
+    if order.cum_qty >= order.quantity:
+        state = OrderState.FILLED
+    elif report.state is OrderState.FILLED:
+        state = OrderState.PARTIALLY_FILLED
+    elif may_become(order.state, report.state) and not (report.state is OrderState.ACCEPTED and order.cum_qty):
+        state = report.state
+    elif order.cum_qty and order.state in {OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.TRIGGERED, OrderState.UNKNOWN}:
+        state = OrderState.PARTIALLY_FILLED
+    over = state in TERMINAL
+    kept = order.reserved
+    if order.side is Side.BUY:
+        kept = ZERO if over else money(order.reserved * (order.quantity - order.cum_qty) / order.quantity) if order.cum_qty else kept
+    moved = replace(
+        order,
+        state=state,
+        reserved=kept,
+        venue_order_id=report.venue_order_id or order.venue_order_id,
+        reason=report.reason if over else order.reason,
+    )
+    return moved if moved == order else replace(moved, updated_ms=ctx.now_ms)
+
+
+def _settle_quota(state: SessionState, order: Order) -> tuple[SessionState, Order]:
+    """A first fill uses the entry's reservation; an end without any fill gives it back."""
+    if not order.quota_day:
+        return state, order
+    if order.cum_qty:
+        usage = commit(state.usage, order.quota_day)
+    elif not order.is_open:
+        usage = release(state.usage, order.quota_day)
+    else:
+        return state, order
+    return replace(state, usage=usage), replace(order, quota_day="")
+
+
+def _failed_delivery(order: Order, ctx: Context) -> tuple[Delivery, ...]:
+    if not order.signal_id or order.is_open or order.cum_qty:
+        return ()
+    return (
+        Delivery(
+            signal_id=order.signal_id,
+            user_id=order.user_id,
+            partition=order.partition,
+            outcome=Outcome.FAILED,
+            reason=order.reason or order.state.value.upper(),
+            client_order_id=order.client_order_id,
+            time_ms=ctx.now_ms,
+        ),
+    )
+
+
+def _notices(state: SessionState, old: Order, order: Order, trades: tuple[Trade, ...], ctx: Context) -> tuple[Reply, ...]:
+    """What the user hears: every end of an order, every further fill; signals' fills only if wanted."""
+    if order.signal_id and not state.settings.notify_fills:
+        return ()
+    filled_more = order.cum_qty > old.cum_qty
+    if order.state is old.state and not filled_more:
+        return ()
+    quiet = {OrderState.SUBMITTED, OrderState.TRIGGERED, OrderState.PENDING_CANCEL, OrderState.UNKNOWN}
+    if order.state in quiet or (order.state is OrderState.ACCEPTED and old.state is OrderState.PENDING_CANCEL):
+        return ()
+    pnl = {"pnl": f"{trades[-1].pnl:f}"} if trades else {"pnl": ""}
+    return (order_notice(f"order.{order.state}", order, ctx, **pnl),)
+
+
+def _go_on_flattening(decision: Decision, order: Order, ctx: Context) -> Decision:
+    more = flatten(decision.state, ctx, cause=f"{order.client_order_id}/flatten")
+    return Decision(
+        state=more.state,
+        changes=together(decision.changes, more.changes),
+        submit=more.submit,
+        notices=decision.notices,
+        result=decision.result,
+    )

@@ -1,0 +1,180 @@
+"""Placing, canceling and closing: the order path up to the commit. What a venue answers is applied in ``reports``."""
+
+from decimal import Decimal
+
+import attrs
+import msgspec
+
+from tradekit.domain.amounts import ONE, round_down
+from tradekit.domain.changes import Changes, together
+from tradekit.domain.errors import Duplicate, NotFound, OrderDenied
+from tradekit.domain.instruments import Symbol
+from tradekit.domain.orders import Order, OrderState, OrderType, Side, client_order_id
+from tradekit.domain.replies import Priority, Reply
+from tradekit.domain.risk import Case, Check, Denial, OrderRequest, assess, reservation
+from tradekit.domain.sessions import SessionState, SessionStatus, replace_order
+from tradekit.domain.signals import Signal
+from tradekit.domain.usage import reserve
+from tradekit.services.decisions import Context, Decision, refused
+from tradekit.services.quotas import begin_day
+from tradekit.services.users import audit, need_user
+
+replace = msgspec.structs.replace
+
+
+def place(
+    state: SessionState, request: OrderRequest, ctx: Context, *, leg: int = 0, signal: Signal | None = None, cause: str = ""
+) -> Decision:
+    """Check an order and, if it may be sent, set aside what it needs and hand it to the gateway.
+
+    The result is the Order; the error is OrderDenied with the code of the check, or Duplicate when this cause already made it.
+    A buy is an entry and holds a reservation of the daily quota; a sell is an exit and needs none.
+    """
+    user = need_user(state)
+    state = begin_day(state, ctx)
+    case = Case(
+        request,
+        state,
+        ctx.tiers[user.tier].limits,
+        ctx.policy,
+        ctx.market.instrument(request.symbol),
+        ctx.market.quote(request.symbol),
+        ctx.equity(state),
+        ctx.now_ms,
+    )
+    if denial := assess(case):
+        return denied(state, denial, request, ctx)
+    cause = cause or ctx.cause
+    order_id = client_order_id(user.user_id, cause, leg)
+    if state.order(order_id) is not None:
+        return refused(state, Duplicate(kind="order", name=order_id))
+    entry = request.side is Side.BUY
+    order = Order(
+        client_order_id=order_id,
+        user_id=user.user_id,
+        partition=user.partition,
+        cause=cause,
+        symbol=request.symbol,
+        side=request.side,
+        type=request.type,
+        quantity=request.quantity,
+        price=request.price,
+        time_in_force=request.time_in_force,
+        post_only=request.post_only,
+        reduce_only=not entry,
+        signal_id=signal.signal_id if signal else "",
+        reserved=reservation(case) if entry else Decimal(0),
+        quota_day=state.today.day if entry else "",
+        created_ms=ctx.now_ms,
+        updated_ms=ctx.now_ms,
+    )
+    new = replace(state, orders=(*state.orders, order), usage=reserve(state.usage) if entry else state.usage)
+    actor = f"signal:{signal.signal_id}" if signal else "user"
+    entry_row = audit(new, ctx, actor, "order.submitted", f"{order_id} {request.side} {request.quantity} {request.symbol} {request.type}")
+    return Decision(state=new, changes=Changes(orders=(order,), audit=(entry_row,)), submit=(order,), result=order)
+
+
+def denied(state: SessionState, denial: Denial, request: OrderRequest, ctx: Context) -> Decision:
+    """Refuse an order: nothing is sent, the reason is on record."""
+    entry = audit(state, ctx, "system", "order.denied", f"{denial.check} {request.side} {request.quantity} {request.symbol}")
+    error = OrderDenied(check=denial.check.value, detail=denial.facts)
+    return Decision(state=state, changes=Changes(audit=(entry,)), error=error)
+
+
+def cancel(state: SessionState, order_id_prefix: str, ctx: Context) -> Decision:
+    """Ask for the open order(s) whose id begins so, or ``all``, to be canceled; the venue has the last word.
+
+    The result is the tuple of orders asked about; the error is NotFound.
+    """
+    need_user(state)
+    everything = order_id_prefix.lower() == "all"
+    wanted = tuple(
+        order
+        for order in state.orders
+        if (everything or (order_id_prefix and order.client_order_id.startswith(order_id_prefix.lower())))
+        and order.state not in {OrderState.PENDING_CANCEL, OrderState.UNKNOWN}
+    )
+    if not wanted:
+        return refused(state, NotFound(kind="open order", name=order_id_prefix[:40]))
+    return _canceling(state, wanted, ctx)
+
+
+def _canceling(state: SessionState, wanted: tuple[Order, ...], ctx: Context) -> Decision:
+    pending = tuple(replace(order, state=OrderState.PENDING_CANCEL, updated_ms=ctx.now_ms) for order in wanted)
+    for order in pending:
+        state = replace(state, orders=replace_order(state.orders, order))
+    rows = tuple(audit(state, ctx, "user", "order.cancel_requested", order.client_order_id) for order in pending)
+    return Decision(state=state, changes=Changes(order_updates=pending, audit=rows), cancel=pending, result=pending)
+
+
+def close(
+    state: SessionState, symbol: Symbol, fraction: Decimal, ctx: Context, *, signal: Signal | None = None, cause: str = "", leg: int = 0
+) -> Decision:
+    """Sell a fraction (0 to 1) of the position at market. Never blocked by quota, pause, maintenance or downgrade.
+
+    The result is the Order; the error is NotFound without a position, OrderDenied when the rest is too small to sell.
+    """
+    need_user(state)
+    instrument = ctx.market.instrument(symbol)
+    if state.position(symbol) is None:
+        return refused(state, NotFound(kind="position", name=symbol))
+    if instrument is None:
+        return refused(state, OrderDenied(check=Check.INSTRUMENT_UNKNOWN.value, detail={"symbol": symbol}))
+    quantity = round_down(state.sellable(symbol) * fraction, instrument.step_size)
+    request = OrderRequest(symbol=symbol, side=Side.SELL, quantity=quantity, type=OrderType.MARKET)
+    return place(state, request, ctx, signal=signal, cause=cause, leg=leg)
+
+
+def panic(state: SessionState, ctx: Context) -> Decision:
+    """Pause entries, cancel every open order and sell every position at market.
+
+    What open sell orders hold back is sold once their cancellation is confirmed. The result is (canceled, sold) as tuples of orders.
+    """
+    need_user(state)
+    state = replace(state, session=replace(state.session, status=SessionStatus.PAUSED, flattening=True))
+    parts: list[Changes] = [Changes(audit=(audit(state, ctx, "user", "session.panic", ""),))]
+    canceled: tuple[Order, ...] = ()
+    cancelable = tuple(order for order in state.orders if order.state not in {OrderState.PENDING_CANCEL, OrderState.UNKNOWN})
+    if cancelable:
+        decision = _canceling(state, cancelable, ctx)
+        state, canceled = decision.state, decision.cancel
+        parts.append(decision.changes)
+    flattened = flatten(state, ctx, cause=ctx.cause)
+    return attrs.evolve(flattened, changes=together(*parts, flattened.changes), cancel=canceled, result=(canceled, flattened.submit))
+
+
+def flatten(state: SessionState, ctx: Context, cause: str) -> Decision:
+    """Sell whatever of every position is not promised to an open order; what is too small to sell stays."""
+    parts: list[Changes] = []
+    orders: list[Order] = []
+    for leg, position in enumerate(state.positions, start=1):
+        decision = close(state, position.symbol, ONE, ctx, cause=cause, leg=leg)
+        if decision.error is None:
+            state = decision.state
+            orders.extend(decision.submit)
+        parts.append(decision.changes)
+    if state.session.flattening and not state.orders:
+        state = replace(state, session=replace(state.session, flattening=False))
+    return Decision(state=state, changes=together(*parts), submit=tuple(orders))
+
+
+def order_notice(key: str, order: Order, ctx: Context, **more: str) -> Reply:
+    """A message about an order: ``order.filled`` and the like, with the facts a person wants."""
+    args = {
+        "mode": order.mode.value,
+        "side": order.side.value,
+        "type": order.type.value,
+        "symbol": order.symbol,
+        "quantity": f"{order.quantity:f}",
+        "filled": f"{order.cum_qty:f}",
+        "price": "" if order.price is None else f"{order.price:f}",
+        "avg_px": "" if order.avg_px is None else f"{order.avg_px:f}",
+        "cost": f"{order.cum_quote:f}",
+        "fee": f"{order.cum_fee:f}",
+        "quote": order.symbol.partition("/")[2],
+        "order_id": order.client_order_id[:8],
+        "signal_id": order.signal_id,
+        "reason": order.reason,
+        "market": ctx.market.source,
+    }
+    return Reply(key=key, args=args | more, priority=Priority.ALERT, topic=f"order:{order.client_order_id[:12]}")
