@@ -44,17 +44,17 @@ class Signer:
         """The data that was signed for this chat, or why it is not taken."""
         data, suffix = signed[:-_SUFFIX_CHARACTERS], signed[-_SUFFIX_CHARACTERS:]
         expiry, mac = suffix[:_EXPIRY_CHARACTERS], suffix[_EXPIRY_CHARACTERS:]
-        if not data or not hmac.compare_digest(mac.encode(), self._mac(data, expiry, chat_id).encode()):
+        if not data or not hmac.compare_digest(mac.encode("utf-8", "surrogatepass"), self._mac(data, expiry, chat_id).encode()):
             return Forgery.FORGED
         return data if now_ms < _read_minutes(expiry) * _MINUTE_MS else Forgery.EXPIRED
 
     def _mac(self, data: str, expiry: str, chat_id: str) -> str:
         # Neither a chat id nor an expiry holds a line break, so no two triples read the same.
-        digest = hmac.digest(self._key, f"{chat_id}\n{expiry}\n{data}".encode(), "sha256")
+        digest = hmac.digest(self._key, f"{chat_id}\n{expiry}\n{data}".encode("utf-8", "surrogatepass"), "sha256")
         return urlsafe_b64encode(digest[:_MAC_BYTES]).decode()
 
 
-def webhook_secret(token: str) -> str:
+def derived_webhook_secret(token: str) -> str:
     """The secret for a webhook whose operator chose none."""
     return binascii.hexlify(hmac.digest(b"tradekit telegram webhook 1", token.encode(), "sha256")).decode()
 

@@ -159,7 +159,8 @@ class UpdateReader:
 
     def _click(self, update_id: int, click: _Click, now_ms: int) -> Decoded:
         if click.message is None or click.message.chat.type != "private":
-            return self._record(update_id, problem=NOT_PRIVATE, answer=Answer(callback_query_id=click.id, text="Please talk to me in private."))
+            answer = Answer(callback_query_id=click.id, text="Please talk to me in private.")
+            return self._record(update_id, problem=NOT_PRIVATE, answer=answer)
         identity = _identity(click.message.chat.id)
         data = self._signer.verify(click.data, str(click.sender.id), now_ms)
         if isinstance(data, Forgery):
@@ -219,5 +220,5 @@ def _name(user: _User | None) -> str:
 
 def _typed(text: str) -> str:
     # PostgreSQL stores no NUL. A leading "!" marks the data of a pressed button, which nobody may forge by typing it.
-    text = text.replace("\0", "�")
-    return f"！{text.lstrip()[1:]}" if text.lstrip().startswith("!") else text
+    text = text.replace("\0", "\ufffd")
+    return "\uff01" + text.lstrip()[1:] if text.lstrip().startswith("!") else text

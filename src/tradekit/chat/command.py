@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import attrs
+import msgspec
 
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.replies import Button, Reply
@@ -87,15 +88,15 @@ class Request:
         return unchanged(state or self.state, Reply(key=key, args=dict(args or {}), rows=rows, buttons=buttons))
 
 
+def answered(decision: Decision, *replies: Reply) -> Decision:
+    """The decision with words for the one who asked."""
+    return msgspec.structs.replace(decision, replies=(*decision.replies, *replies))
+
+
 def quote_currency(ctx: Context) -> str:
     """What accounts are kept in: the quote currency of the market."""
     symbols = ctx.market.symbols()
     return symbols[0].partition("/")[2] if symbols else "USDT"
-
-
-def market_mark(ctx: Context) -> str:
-    """Text key that marks prices which are not live; empty for live ones."""
-    return "" if ctx.market.source == "live" else f"mark.{ctx.market.source}"
 
 
 def press(label: str, line: str, **args: str) -> Button:

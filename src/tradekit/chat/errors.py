@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from tradekit.chat.command import Command, press
+from tradekit.chat.command import Command, press, quote_currency
 from tradekit.chat.examples import example_line
 from tradekit.chat.parsing import shown
+from tradekit.chat.texts import has_text
 from tradekit.domain.errors import BadInput, NotFound, OrderDenied, TradekitError
 from tradekit.domain.replies import Button, Reply
 from tradekit.domain.risk import Check
@@ -24,11 +25,11 @@ _DENIED_BUTTONS: dict[str, tuple[Button, ...]] = {
 }
 
 
-def reply_for(error: TradekitError, state: SessionState, ctx: Context, command: Command | None = None) -> Reply:
+def reply_for(error: TradekitError, state: SessionState, ctx: Context, command: Command | None = None, example: str = "") -> Reply:
     """What the user is told of an error; with the command they used, also how to use it."""
     if isinstance(error, OrderDenied):
-        return denied(error.check, error.detail, state)
-    example = example_line(command, state, ctx) if command else ""
+        return denied(error.check, error.detail, state, ctx)
+    example = example or (example_line(command, state, ctx) if command else "")
     if isinstance(error, BadInput):
         usage = f"/{command.name} {command.usage}".strip() if command else ""
         args = {"field": error.field.replace("_", " "), "problem": error.problem, "hint": error.hint, "usage": usage, "example": example}
@@ -37,16 +38,13 @@ def reply_for(error: TradekitError, state: SessionState, ctx: Context, command: 
         return Reply(key="input.bad", args={**args, "value": shown(error.value)})
     facts = {name: shown(str(value)) for name, value in error.facts.items()}
     if isinstance(error, NotFound):
-        return Reply(key=f"not_found.{error.kind}" if error.kind in NOT_FOUND else "not_found.other", args={**facts, "example": example})
-    return Reply(key=f"error.{error.code}", args=facts)
+        key = "not_found." + error.kind.replace(" ", "_")
+        return Reply(key=key if has_text(key) else "not_found.other", args={**facts, "example": example})
+    return Reply(key=f"error.{error.code.lower()}", args=facts)
 
 
-NOT_FOUND = frozenset({"order", "position", "signal", "source", "subscription"})
-
-
-def denied(check: str, facts: Mapping[str, str], state: SessionState) -> Reply:
+def denied(check: str, facts: Mapping[str, str], state: SessionState, ctx: Context) -> Reply:
     """A pre-trade check said no: which limit was hit, and what can be done."""
     buttons = _DENIED_BUTTONS.get(check, ())
-    return Reply(
-        key=f"denied.{check}", args={"zone": state.settings.time_zone, **facts}, buttons=(buttons,) if buttons else ()
-    )
+    args = {"zone": state.settings.time_zone, "quote": quote_currency(ctx), **facts}
+    return Reply(key=f"denied.{check}", args=args, buttons=(buttons,) if buttons else ())

@@ -23,7 +23,7 @@ def example_line(command: Command, state: SessionState, ctx: Context) -> str:
     def value(match: re.Match[str]) -> str:
         return values[match[1]](state, ctx)
 
-    return f"/{command.name} " .strip() + (" " + re.sub(r"\{(\w+)\}", value, command.example) if command.example else "")
+    return f"/{command.name} ".strip() + (" " + re.sub(r"\{(\w+)\}", value, command.example) if command.example else "")
 
 
 def first_symbol(ctx: Context) -> str:
@@ -44,7 +44,7 @@ def sample_quantity(symbol: str, ctx: Context) -> Decimal:
 def _short(quantity: Decimal, instrument: Instrument) -> Decimal:
     """One or two digits that are easy to read, as long as the instrument's step allows."""
     short = quantity.quantize(Decimal(1).scaleb(quantity.adjusted() - 1), ROUND_DOWN)
-    return max(round_down(short, instrument.step_size), instrument.min_qty)
+    return max(min(round_down(short, instrument.step_size), instrument.max_qty), instrument.min_qty)
 
 
 def _held_symbol(state: SessionState, ctx: Context) -> str:

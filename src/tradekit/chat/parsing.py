@@ -78,10 +78,15 @@ def closest(word: str, known: Iterable[str]) -> str:
     return found[0] if found else ""
 
 
-def closest_command(line: Line, commands: Mapping[str, Command]) -> str:
-    """The command that was probably meant; a first word without its slash counts."""
-    word = line.name or line.shown.partition(" ")[0].lower()
-    return word if word in commands else closest(word, commands)
+def closest_line(line: Line, commands: Mapping[str, Command]) -> str:
+    """What was probably meant, with the arguments as they were: ``/buy btc 1`` for ``buy btc 1`` and ``/byu btc 1``. Empty if unclear."""
+    first, _, rest = line.shown.partition(" ")
+    word = line.name or first.lower()
+    name = word if word in commands else closest(word, commands)
+    # Arguments of a sentence that is no command would not be arguments.
+    if not name or line.shown.endswith("…") or not (line.name or word == name):
+        return f"/{name}" if name else ""
+    return f"/{name} {rest}".strip()
 
 
 def parse_symbol(text: str, market: MarketView, name: str = "symbol") -> Symbol:

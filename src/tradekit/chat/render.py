@@ -1,9 +1,9 @@
 """Replies into words and buttons for people.
 
-A template holds ``{name}`` or ``{name:shape}``. Shapes: ``num money signed percent price`` for amounts, ``time`` (Unix milliseconds, in the
-zone of the argument ``zone``), ``duration`` (seconds), ``word`` (the text ``word.VALUE``), ``text`` (the value is itself a text key, filled
-with the same arguments), ``plural one many``. A line that begins with ``[name]`` is shown only if that argument is not empty,
-one that begins with ``[!name]`` only if it is.
+A template holds ``{name}`` or ``{name:shape}``. Shapes: ``num money signed percent price`` for amounts, ``time`` (Unix milliseconds,
+in the zone of the argument ``zone``), ``duration`` (seconds), ``plural one many``, ``word why mark setting`` (the text ``SHAPE.VALUE``,
+filled with the same arguments), ``text`` (the value is itself a text key). A line that begins with ``[name]`` is shown only if that
+argument is not empty, one that begins with ``[!name]`` only if it is.
 """
 
 import re
@@ -25,6 +25,8 @@ ROW_KEY = "row_key"
 _FIELD = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
 _CONDITION = re.compile(r"\[(!?)(\w+)\] ?")
 _NESTING_MAX = 3
+LOOKUPS = frozenset({"word", "why", "mark", "setting", "text"})
+"""Shapes whose value names another text."""
 
 
 class RenderedButton(msgspec.Struct, frozen=True):
@@ -82,19 +84,17 @@ def _kept(line: str, args: Mapping[str, str]) -> tuple[bool, str]:
 def _field(match: re.Match[str], args: Mapping[str, str], language: str, depth: int) -> str:
     name, shape = match[1], match[2]
     if name not in args:
-        return "–"
+        return "—"
     value = args[name]
     if not shape:
         return value
     if shape in formatting.SHAPES:
         return formatting.shaped(value, shape)
-    if shape == "text":
-        if not value or depth >= _NESTING_MAX:
-            return ""
-        return fill(text_for(value, language), args, language, depth + 1)
-    if shape == "word":
-        key = f"word.{value}"
-        return text_for(key, language) if has_text(key) else value.replace("_", " ")
+    if shape in LOOKUPS:
+        key = value if shape == "text" else f"{shape}.{value}"
+        if depth >= _NESTING_MAX or not has_text(key):
+            return value.replace("_", " ").lower()
+        return fill(text_for(key, language), args, language, depth + 1)
     return _other(shape, value, args)
 
 

@@ -15,4 +15,4 @@ def has_text(key: str) -> bool:
 def text_for(key: str, language: str = DEFAULT_LANGUAGE) -> str:
     """The template of a key; a key that nobody wrote a text for is shown itself rather than nothing."""
     catalog = CATALOGS.get(language) or CATALOGS.get(language.partition("-")[0]) or {}
-    return catalog.get(key) or CATALOGS[DEFAULT_LANGUAGE].get(key, key)
+    return catalog[key] if key in catalog else CATALOGS[DEFAULT_LANGUAGE].get(key, key)

@@ -1,11 +1,12 @@
 """How a market would have filled an order: shared by the paper exchange and the backtest.
 
-The model sees one price, the last trade. Around it stands a synthetic book: best bid and ask lie half of ``spread_bps`` away, and every
-``level_quote`` of quote currency beyond is ``slippage_bps`` worse, up to ``depth_quote``. Each order meets a full book: orders do not compete,
-and the book is full again at the next price.
+The model sees one price, the last trade. Around it stands a synthetic book: best bid and ask lie half of ``spread_bps`` away, and
+every ``level_quote`` of quote currency beyond is ``slippage_bps`` worse, up to ``depth_quote``. Each order meets a full book: orders
+do not compete, and the book is full again at the next price.
 
 - A market order walks the book, one fill per level. What ``depth_quote`` cannot fill is canceled (``NO_LIQUIDITY``).
-- A limit order takes what the book offers at its price or better. The rest of GTC rests, the rest of IOC is canceled, FOK fills whole or expires.
+- A limit order takes what the book offers at its price or better. The rest of GTC rests, the rest of IOC is canceled, FOK fills
+  whole or expires, post-only is rejected if it would take.
 - A resting order fills as maker, at its limit, when a trade reaches the limit; at most ``depth_quote`` per price.
 - Taking prices are rounded to the tick against the taker, fees are in quote currency.
 
@@ -118,7 +119,7 @@ def fill_resting(order: Order, reached: Decimal, instrument: Instrument, model: 
 
 
 def price_path(bar: Bar) -> tuple[Decimal, Decimal, Decimal, Decimal]:
-    """The prices of a bar in the order they are taken to have happened: the extreme nearer to the open's side first, the close last."""
+    """The prices of a bar in the order they are taken to have happened: a rising bar visits its low first, a falling one its high."""
     if bar.close >= bar.open:
         return bar.open, bar.low, bar.high, bar.close
     return bar.open, bar.high, bar.low, bar.close
@@ -175,4 +176,6 @@ def _fill(order: Order, number: int, quantity: Decimal, price: Decimal, rate: De
 
 
 def _report(order: Order, state: OrderState, fills: tuple[Fill, ...], reason: str, now_ms: int) -> OrderReport:
-    return OrderReport(client_order_id=order.client_order_id, user_id=order.user_id, state=state, fills=fills, reason=reason, time_ms=now_ms)
+    return OrderReport(
+        client_order_id=order.client_order_id, user_id=order.user_id, state=state, fills=fills, reason=reason, time_ms=now_ms
+    )

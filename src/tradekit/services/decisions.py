@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
-import attrs
 import msgspec
 
 from tradekit.domain.changes import NOTHING, Changes
@@ -28,8 +27,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     advanced: bool = False
 
 
-@attrs.frozen(kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision may know besides the user's session. Cheap to make: one per message."""
 
     now_ms: int
@@ -63,8 +61,7 @@ class Context:
         return None if quote is None else quote.price
 
 
-@attrs.frozen(kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a use case. Nothing of it has happened yet: the engine commits, then acts."""
 
     state: SessionState
@@ -87,8 +84,7 @@ class Decision:
     """What an awaiting caller gets raised instead; the changes are committed all the same."""
 
 
-@attrs.frozen(kw_only=True)
-class Read:
+class Read(msgspec.Struct, frozen=True, kw_only=True):
     """A use case that must ask the storage first: the lane stays held, ``then`` decides on the answer."""
 
     query: Callable[[Reader], Awaitable[Any]]

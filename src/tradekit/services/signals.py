@@ -3,7 +3,6 @@
 from decimal import Decimal
 from hashlib import blake2b
 
-import attrs
 import msgspec
 
 from tradekit.domain.amounts import HUNDRED, ONE, ZERO, round_down
@@ -111,7 +110,7 @@ def deliver(state: SessionState, signal: Signal, ctx: Context) -> Decision:
         return _without_order(decision.state, signal, Outcome.SKIPPED, reason, facts, ctx)
     order = decision.submit[0]
     outcome = _delivery(state, signal, Outcome.EXECUTED, "", {}, ctx, order.client_order_id)
-    return attrs.evolve(decision, changes=together(decision.changes, Changes(deliveries=(outcome,))), result=outcome)
+    return replace(decision, changes=together(decision.changes, Changes(deliveries=(outcome,))), result=outcome)
 
 
 def _not_wanted(state: SessionState, signal: Signal, ctx: Context) -> str:

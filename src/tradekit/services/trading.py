@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 
-import attrs
 import msgspec
 
 from tradekit.domain.amounts import ONE, round_down
@@ -140,7 +139,7 @@ def panic(state: SessionState, ctx: Context) -> Decision:
         state, canceled = decision.state, decision.cancel
         parts.append(decision.changes)
     flattened = flatten(state, ctx, cause=ctx.cause)
-    return attrs.evolve(flattened, changes=together(*parts, flattened.changes), cancel=canceled, result=(canceled, flattened.submit))
+    return replace(flattened, changes=together(*parts, flattened.changes), cancel=canceled, result=(canceled, flattened.submit))
 
 
 def flatten(state: SessionState, ctx: Context, cause: str) -> Decision:

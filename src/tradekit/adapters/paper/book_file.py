@@ -4,10 +4,15 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from tradekit.adapters.paper.entries import Entry, decode, encode, key_of
 from tradekit.domain.errors import DataError, SchemaMismatch
 
 SCHEMA_VERSION = 1
+
+UNREADABLE = (sqlite3.Error, msgspec.MsgspecError)
+"""What reading or writing the file may raise."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (seq INTEGER PRIMARY KEY, key INTEGER NOT NULL, open INTEGER NOT NULL, body BLOB NOT NULL);
@@ -15,7 +20,8 @@ CREATE INDEX IF NOT EXISTS orders_key ON orders (key);
 CREATE INDEX IF NOT EXISTS orders_open ON orders (seq) WHERE open = 1;
 """
 _WRITE = (
-    "INSERT INTO orders (seq, key, open, body) VALUES (?, ?, ?, ?) ON CONFLICT (seq) DO UPDATE SET open = excluded.open, body = excluded.body"
+    "INSERT INTO orders (seq, key, open, body) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (seq) DO UPDATE SET open = excluded.open, body = excluded.body"
 )
 
 
@@ -52,7 +58,7 @@ class BookFile:
         self._db.executescript(_SCHEMA)
         self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    def _damaged(self, error: sqlite3.Error) -> DataError:
+    def _damaged(self, error: Exception) -> DataError:
         exists = self._path != ":memory:" and Path(self._path).exists()
         fix = "restore it from a backup, or move it away to begin an empty book" if exists else "create its folder, or choose another"
         return DataError(path=self._path, problem=str(error), fix=fix)
@@ -81,6 +87,16 @@ class BookFile:
         """The largest number in use, and the open orders in order of submission."""
         (last,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM orders").fetchone()
         return last, [decode(body) for (body,) in self._db.execute("SELECT body FROM orders WHERE open = 1 ORDER BY seq")]
+
+    def first(self) -> tuple[int, list[Entry]]:
+        """:meth:`load` at start.
+
+        :raises DataError: rows are damaged.
+        """
+        try:
+            return self.load()
+        except UNREADABLE as error:
+            raise self._damaged(error) from error
 
     def close(self) -> None:
         self._db.close()

@@ -12,7 +12,6 @@ from tradekit.domain.orders import Fill, Liquidity, Order, OrderReport, OrderSta
 class Execution(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A fill, without what its order already says."""
 
-    trade_id: str
     quantity: Decimal
     price: Decimal
     fee: Decimal
@@ -51,7 +50,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
             user_id=self.user_id,
             state=self.state,
             venue_order_id=f"paper-{self.seq}",
-            fills=tuple(self._fill(execution) for execution in self.executions),
+            fills=tuple(self._fill(number, execution) for number, execution in enumerate(self.executions, 1)),
             reason=self.reason,
             time_ms=self.time_ms,
         )
@@ -86,9 +85,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """The entry after the owner took it back."""
         return msgspec.structs.replace(self, state=OrderState.CANCELED, reason="CANCELED_BY_USER", time_ms=now_ms)
 
-    def _fill(self, execution: Execution) -> Fill:
+    def _fill(self, number: int, execution: Execution) -> Fill:
         return Fill(
-            trade_id=execution.trade_id,
+            # With the submission's number: an order that was wrongly sent twice fills twice, under ids of its own.
+            trade_id=f"{self.client_order_id}-{self.seq}-{number}",
             client_order_id=self.client_order_id,
             user_id=self.user_id,
             partition=self.partition,
@@ -130,7 +130,7 @@ def entry_of(seq: int, order: Order, report: OrderReport) -> Entry:
 
 def execution_of(fill: Fill) -> Execution:
     """The compact form of a fill."""
-    return Execution(fill.trade_id, fill.quantity, fill.price, fill.fee, fill.liquidity is Liquidity.MAKER, fill.time_ms)
+    return Execution(fill.quantity, fill.price, fill.fee, fill.liquidity is Liquidity.MAKER, fill.time_ms)
 
 
 def key_of(client_order_id: str) -> int:

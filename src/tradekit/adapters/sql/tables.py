@@ -120,7 +120,11 @@ class TradingSessions(Row, table=True):
 
 class UsageCounters(Row, table=True):
     __tablename__ = "usage_counters"
-    __table_args__ = (sa.Index(None, "user_id", "starts_ms"), COMPACT)
+    __table_args__ = (
+        sa.Index(None, "user_id", "starts_ms"),
+        sa.Index("ix_usage_counters_reserved", "user_id", sqlite_where=sa.text("reserved > 0"), postgresql_where=sa.text("reserved > 0")),
+        COMPACT,
+    )
     user_id: int = _key()
     day: str = Field(primary_key=True)
     partition: int
@@ -176,7 +180,7 @@ class Signals(Row, table=True):
     expires_ms: int = _big()
     advanced: bool
     note: str
-    done: int = Field(default=0, sa_column_kwargs={"server_default": sa.text("0")})
+    done: int = Field(sa_column_kwargs={"server_default": sa.text("0")})
 
 
 class Deliveries(Row, table=True):
@@ -361,8 +365,8 @@ class Inbox(Row, table=True):
     raw: bytes
     received_ms: int = _big()
     problem: str
-    state: int = Field(default=PENDING, sa_column_kwargs={"server_default": sa.text("0")})
-    given_up: str = Field(default="", sa_column_kwargs={"server_default": sa.text("''")})
+    state: int = Field(sa_column_kwargs={"server_default": sa.text("0")})
+    given_up: str = Field(sa_column_kwargs={"server_default": sa.text("''")})
     """Why it is a dead letter."""
 
 

@@ -12,7 +12,8 @@
 | `fault` | a `Fault` | `true` |
 | `clear_faults` | - | `true` |
 | `calls` | `method?, last?` | list of calls |
-| `stats`, `pending`, `webhook` | - (GET as well) | counts; waiting updates; getWebhookInfo |
+| `stats`, `webhook` | - (GET as well) | counts; getWebhookInfo |
+| `pending`, `unanswered` | - (GET as well) | updates not acknowledged; updates handed out that no message answered |
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tradekit.testing.bot_api.core import BotCore
 from tradekit.testing.bot_api.errors import ApiError
 from tradekit.testing.bot_api.faults import Fault
 from tradekit.testing.bot_api.http import Exchange
+from tradekit.testing.bot_api.updates import PendingUpdate
 
 _encoder = msgspec.json.Encoder()
 
@@ -49,7 +51,8 @@ class Control:
             "clear_faults": self._clear_faults,
             "calls": self._calls,
             "stats": lambda _: self._core.stats(),
-            "pending": self._pending,
+            "pending": lambda _: [_summary(pending) for pending in self._core.updates],
+            "unanswered": lambda _: [_summary(pending) for pending in self._core.tracker.unanswered()],
             "webhook": lambda _: webhook_info(),
         }
 
@@ -148,11 +151,9 @@ class Control:
         calls = [call for call in self._core.calls if method is None or call.method == method]
         return calls[-int(body.get("last", len(calls) or 1)) :]
 
-    def _pending(self, _: dict[str, Any]) -> Any:
-        return [
-            {"update_id": pending.update_id, "chat_id": pending.chat_id, "text": pending.text, "attempts": pending.attempts}
-            for pending in self._core.updates
-        ]
+
+def _summary(pending: PendingUpdate) -> dict[str, Any]:
+    return {"update_id": pending.update_id, "chat_id": pending.chat_id, "text": pending.text, "attempts": pending.attempts}
 
 
 def _last_with_button(chat: SimulatedChat, button: str) -> int:

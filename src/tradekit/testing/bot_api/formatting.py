@@ -33,7 +33,8 @@ _ATTRIBUTE = re.compile(r"""([a-zA-Z-]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'
 _MARKDOWN = {"*": "bold", "_": "italic", "__": "underline", "~": "strikethrough", "||": "spoiler", "`": "code", "```": "pre"}
 _MARKDOWN_TOKEN = re.compile(r"\\.|```|__|\|\||[*_~`\[\]()>#+\-=|{}.!]|[^\\*_~`\[\]()>#+\-=|{}.!]+|\\", re.DOTALL)
 _LEGACY_TOKEN = re.compile(r"\\[_*`\[]|```|[*_`\[]|[^\\*_`\[]+|\\", re.DOTALL)
-_LINK = re.compile(r"\(([^)\n]*)\)")
+_LINK = re.compile(r"\(((?:\\.|[^)\\\n])*)\)")
+_LANGUAGE = re.compile(r"([^\s`]*)\n")
 
 Entities = tuple[MessageEntity, ...]
 
@@ -150,11 +151,12 @@ def _parse_markdown_v2(text: str) -> tuple[str, Entities | None]:
         elif in_code and value != stack[-1].tag:
             output.write(value)
         elif stack and stack[-1].tag == value and value in _MARKDOWN:
-            output.close(_MARKDOWN[value], stack.pop().start)
+            opened = stack.pop()
+            output.close(_MARKDOWN[value], opened.start, language=opened.attributes.get("language"))
         elif value == "]" and stack and stack[-1].tag == "[":
             place = _close_link(output, stack.pop().start, text, place)
         elif value in _MARKDOWN or value == "[":
-            stack.append(_Open(value, output.place, {"offset": str(_byte_offset(text, token.start()))}))
+            place = _open_markdown(output, stack, value, text, token.start())
         elif value == ">" and (token.start() == 0 or text[token.start() - 1] == "\n"):
             continue
         elif len(value) == 1 and value in "_*[]()~`>#+-=|{}.!":
@@ -180,13 +182,27 @@ def _parse_markdown(text: str) -> tuple[str, Entities | None]:
         place = token.end()
         if stack and value == stack[-1].tag:
             kind = {"*": "bold", "_": "italic", "`": "code", "```": "pre"}[value]
-            output.close(kind, stack.pop().start)
+            opened = stack.pop()
+            output.close(kind, opened.start, language=opened.attributes.get("language"))
         elif not stack and value in ("*", "_", "`", "```", "["):
-            stack.append(_Open(value, output.place, {"offset": str(_byte_offset(text, token.start()))}))
+            place = _open_markdown(output, stack, value, text, token.start())
         else:
             output.write(value[1] if len(value) == 2 and value[0] == "\\" and not stack else value)
     _refuse_open(stack)
     return output.result()
+
+
+def _open_markdown(output: _Output, stack: list[_Open], tag: str, text: str, start: int) -> int:
+    """Open an entity and return the place after its mark and, for a block of code, the name of its language."""
+    opened = _Open(tag, output.place, {"offset": str(_byte_offset(text, start))})
+    stack.append(opened)
+    place = start + len(tag)
+    language = _LANGUAGE.match(text, place) if tag == "```" else None
+    if language is None:
+        return place
+    if language.group(1):
+        opened.attributes["language"] = language.group(1)
+    return language.end()
 
 
 def _close_link(output: _Output, start: int, text: str, place: int) -> int:

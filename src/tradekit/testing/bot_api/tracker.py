@@ -62,6 +62,10 @@ class ReplyTracker:
         if waiting:
             self._open[chat_id] = deque((pending for pending in waiting if pending.update_id != update_id), self._UNANSWERED_PER_CHAT_MAX)
 
+    def unanswered(self) -> list[PendingUpdate]:
+        """Updates that were handed out and that no message has answered."""
+        return [pending for waiting in self._open.values() for pending in waiting]
+
     def sent(self, chat_id: int, text: str, method: str, now_ns: int, reply_to: int | None = None) -> Answer | None:
         """The update that this message answers, if any.
 

@@ -1,0 +1,191 @@
+"""Names and options of the commands; each imports what it does when it is called."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tradekit_cli import errors
+
+if TYPE_CHECKING:
+    from tradekit.config import Settings
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Data directory (environment: TRADEKIT_DATA, default: ./data)", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
+Feed = Annotated[
+    str | None,
+    typer.Option(metavar="FEED", help="simulated (default), or replay:[SYMBOL=]PATH[,...] for recorded bars", show_default=False),
+]
+Speed = Annotated[
+    float | None, typer.Option(metavar="X", help="Replay X times as fast as recorded (default: one bar per second)", show_default=False)
+]
+
+users = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the users.")
+config = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the settings.")
+db = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after the database.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command."""
+    for command in (up, chat, demo, doctor, simulate, version):
+        app.command()(command)
+    app.add_typer(users, name="users")
+    app.add_typer(config, name="config")
+    app.add_typer(db, name="db")
+
+
+def load(data: Path | None, flags: Mapping[str, object] | None = None) -> "Settings":
+    from tradekit.config import Settings
+
+    return Settings.load(flags={"data": data, **(flags or {})})
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (default: 127.0.0.1)", show_default=False)] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on (default: 8080); 0 takes a free one", show_default=False)
+    ] = None,
+    feed: Feed = None,
+    speed: Speed = None,
+    data: Data = None,
+) -> None:
+    """Run the service until Ctrl-C or SIGTERM.
+
+    Prints `ready http://HOST:PORT` when it answers. With TELEGRAM_BOT_TOKEN it serves Telegram as well.
+    """
+    settings = load(data, {"host": host, "port": port, "feed": feed, "speed": speed})
+    from tradekit_cli import service
+
+    service.run(settings)
+
+
+def chat(
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are; a new name becomes a new user with /start")],
+    data: Data = None,
+) -> None:
+    """Talk to the service as a user would, at a prompt or from a pipe.
+
+    Uses the running service, or opens the data directory itself.
+    """
+    settings = load(data)
+    from tradekit_cli import chat as client
+
+    client.run(settings, client.checked_name(name))
+
+
+def demo(
+    users: Annotated[int, typer.Option(min=1, help="Simulated users")] = 100,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of the load")] = 30,
+    seed: Annotated[int, typer.Option(help="Seed of the load")] = 1,
+    feed: Feed = None,
+    telegram_limit: Annotated[int, typer.Option(min=1, help="Messages per second the Bot API server allows")] = 1000,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the database and the load's log in this directory", show_default=False)
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Where DIR of --keep is made (default: a temporary directory)", hidden=True)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Load the whole service on a loopback Telegram and measure it."""
+    from tradekit_cli.demo import run
+
+    code = run(users=users, seconds=seconds, seed=seed, feed=feed, telegram_limit=telegram_limit, keep=keep or data, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def simulate(
+    users: Annotated[int, typer.Option(min=1, help="Simulated users")] = 200,
+    hours: Annotated[float, typer.Option(min=0.01, help="Simulated time")] = 24,
+    seed: Annotated[int, typer.Option(help="Seed of everything that happens")] = 1,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every step to this file", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the whole service in simulated time, with faults, and check its invariants."""
+    from tradekit_cli.simulate import run
+
+    code = run(users=users, hours=hours, seed=seed, trace=trace, as_json=as_json)
+    raise typer.Exit(code)
+
+
+def doctor(data: Data = None, as_json: Json = False) -> None:
+    """Look for what is wrong with the installation, the data directory and the database; exit 3 if anything is."""
+    settings = load(data)
+    from tradekit_cli.doctor import examine, show
+
+    raise typer.Exit(show(examine(settings), as_json=as_json))
+
+
+def version(as_json: Json = False, data: Annotated[Path | None, typer.Option("--data", hidden=True)] = None) -> None:
+    """Print the version."""
+    from tradekit import __version__
+    from tradekit_cli.output import result, result_json
+
+    if as_json:
+        result_json({"version": __version__})
+    else:
+        result(f"tradekit {__version__}")
+
+
+@users.command("list")
+def users_list(
+    data: Data = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most users to list")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """List the users, oldest first."""
+    settings = load(data)
+    from tradekit_cli.users import show_list
+
+    show_list(settings, limit=limit, as_json=as_json)
+
+
+@users.command("show")
+def users_show(
+    who: Annotated[str, typer.Argument(help="Number of the user, or an identity such as telegram:4711 or terminal:ada")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show one user: plan, settings, money, positions, orders and use of the day."""
+    settings = load(data)
+    from tradekit_cli.users import show_one
+
+    show_one(settings, who, as_json=as_json)
+
+
+@config.command("show")
+def config_show(
+    data: Data = None,
+    origin: Annotated[bool, typer.Option("--origin", help="Show where each value comes from")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show every setting. A flag goes before the environment, then .env, then DIR/tradekit.toml, then the default."""
+    settings = load(data)
+    from tradekit_cli.config_show import show
+
+    show(settings, origin=origin, as_json=as_json)
+
+
+@db.command("migrate")
+def db_migrate(data: Data = None, as_json: Json = False) -> None:
+    """Make the database, or bring it to this version's schema."""
+    settings = load(data)
+    from tradekit_cli.database import migrate
+
+    migrate(settings, as_json=as_json)
+
+
+@db.command("check")
+def db_check(data: Data = None, as_json: Json = False) -> None:
+    """Check the database: revision, integrity, schema; exit 3 if it is damaged or has drifted."""
+    settings = load(data)
+    from tradekit_cli.database import check
+
+    if not check(settings, as_json=as_json):
+        raise typer.Exit(errors.UNHEALTHY)

@@ -1,0 +1,59 @@
+"""The ``tradekit`` command: parse, call, print. What a command needs is imported when it runs."""
+
+import os
+import sys
+
+import typer
+from typer.core import TyperGroup
+
+from tradekit.domain.errors import TradekitError
+from tradekit_cli import errors
+from tradekit_cli.output import note
+
+
+class Commands(TyperGroup):
+    """All commands, with the one place where errors become words and exit codes."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our results has gone; nothing is left to say, and Python must not try at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(errors.FAILURE) from None
+        except (TradekitError, BaseExceptionGroup, KeyboardInterrupt) as error:
+            raise typer.Exit(_told(error)) from None
+
+
+def _told(error: BaseException) -> int:
+    found = list(errors.leaves(error))
+    unexpected = [each for each in found if not isinstance(each, TradekitError | KeyboardInterrupt)]
+    if unexpected:
+        raise error
+    if any(isinstance(each, KeyboardInterrupt) for each in found):
+        return errors.INTERRUPTED
+    known = [each for each in found if isinstance(each, TradekitError)]
+    for each in known:
+        note(f"tradekit: {errors.words(each)}")
+    return max(errors.exit_code(each) for each in known)
+
+
+app = typer.Typer(
+    name="tradekit",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="A multi-user trading service. `tradekit up` starts it, `tradekit chat --as NAME` talks to it.",
+)
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    from tradekit_cli import commands
+
+    commands.register(app)
+    app()

@@ -1,0 +1,8 @@
+"""Prices: recorded bars, replayed, and a seeded simulated market."""
+
+from tradekit.adapters.feeds.bars import Recording
+from tradekit.adapters.feeds.replay import ReplayFeed
+from tradekit.adapters.feeds.simulated import SimulatedFeed
+from tradekit.adapters.feeds.spec import parse_feed
+
+__all__ = ["Recording", "ReplayFeed", "SimulatedFeed", "parse_feed"]

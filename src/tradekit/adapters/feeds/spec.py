@@ -1,0 +1,60 @@
+"""The text of ``--feed``."""
+
+import re
+from pathlib import Path
+
+from tradekit.adapters.feeds.bars import Recording
+from tradekit.adapters.feeds.replay import ReplayFeed
+from tradekit.adapters.feeds.simulated import SimulatedFeed
+from tradekit.domain.errors import ConfigurationError
+from tradekit.domain.instruments import Symbol
+from tradekit.ports.clock import Clock
+from tradekit.ports.feed import Feed
+
+SPEED_MAX = 1e9
+
+_EXAMPLE = "use --feed simulated, or --feed replay:PATH[,PATH...], as in --feed replay:BTC-USDT-4h.csv.gz"
+_SYMBOL = re.compile(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}", re.ASCII)
+_NAMED = re.compile(r"([A-Za-z0-9]{1,20})-([A-Za-z0-9]{1,20})(?:[-_.].*)?", re.ASCII)
+
+
+def parse_feed(spec: str, speed: float | None, clock: Clock, *, seed: int = 0, origin: str = "command line") -> Feed:
+    """Read ``simulated`` or ``replay:[SYMBOL=]PATH[,...]``. The files are read through once; ``seed`` is the simulated market's.
+
+    :raises ConfigurationError: of ``--feed`` or ``--speed``, with what to write instead.
+    :raises DataError: a file has a defect.
+    """
+    kind, _, files = spec.strip().partition(":")
+    if kind == "simulated" and not files:
+        if speed is not None:
+            raise _wrong("--speed", origin, "the simulated market runs in real time", "leave --speed out, or replay a file")
+        return SimulatedFeed(clock, seed=seed)
+    if kind != "replay" or not files.strip():
+        raise _wrong("--feed", origin, f"{spec!r} is not a feed", _EXAMPLE)
+    if speed is not None and not 0 < speed <= SPEED_MAX:
+        raise _wrong("--speed", origin, f"{speed:g} is not a speed", "use a number above zero, as in --speed 60: an hour in a minute")
+    sources = [_source(part.strip(), origin) for part in files.split(",")]
+    symbols = [symbol for symbol, _ in sources]
+    for symbol in symbols:
+        if symbols.count(symbol) > 1:
+            raise _wrong("--feed", origin, f"{symbol} is given twice", "give one file per instrument")
+    return ReplayFeed([Recording.scan(path, symbol) for symbol, path in sources], clock, speed)
+
+
+def _source(part: str, origin: str) -> tuple[Symbol, Path]:
+    before, equals, after = part.partition("=")
+    named = bool(equals) and _SYMBOL.fullmatch(before.strip().upper()) is not None
+    path = Path(after.strip() if named else part).expanduser()
+    if not part or not path.is_file():
+        raise _wrong("--feed", origin, f"there is no file {str(path) if part else part!r}", _EXAMPLE)
+    if named:
+        return before.strip().upper(), path
+    match = _NAMED.fullmatch(path.name)
+    if match is None:
+        fix = f"name the instrument, as in --feed replay:BTC/USDT={path}"
+        raise _wrong("--feed", origin, f"the name {path.name!r} does not begin with an instrument such as BTC-USDT-", fix)
+    return f"{match[1]}/{match[2]}".upper(), path
+
+
+def _wrong(setting: str, origin: str, problem: str, fix: str) -> ConfigurationError:
+    return ConfigurationError(setting=setting, origin=origin, problem=problem, fix=fix)

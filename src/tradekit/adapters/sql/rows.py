@@ -1,0 +1,318 @@
+"""Values to rows and back, in the column order of ``tables.py``.
+
+Plain strings, ints and bytes only: anything else (an enum, a bool) takes the slow path of sqlite3's binding.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from tradekit.domain.alerts import Alert, MetricSample, Severity
+from tradekit.domain.amounts import decimal_of, text_of
+from tradekit.domain.audit import AuditEntry
+from tradekit.domain.inbox import InboxMessage
+from tradekit.domain.instruments import Instrument
+from tradekit.domain.orders import Fill, Liquidity, Order, OrderState, OrderType, Side, TimeInForce, TradingMode
+from tradekit.domain.performance import DayPerformance
+from tradekit.domain.portfolio import LedgerEntry, LedgerKind, Position, Trade
+from tradekit.domain.replies import OutgoingMessage, Reply
+from tradekit.domain.sessions import SessionStatus, TradingSession
+from tradekit.domain.signals import Delivery, Outcome, Signal, Subscription
+from tradekit.domain.tiers import TierName
+from tradekit.domain.usage import DayUsage, MinuteUsage
+from tradekit.domain.users import Identity, Role, Sizing, User, UserSettings, UserStatus
+
+Row = tuple[Any, ...]
+
+_json = msgspec.json.Encoder()
+_reply = msgspec.json.Decoder(Reply)
+_names = msgspec.json.Decoder(tuple[str, ...])
+
+# The users of one fan-out trade at the same price and often the same size: most amounts repeat. Equal decimals have equal text.
+_text = lru_cache(maxsize=8192)(text_of)
+
+_E = TypeVar("_E", bound=StrEnum)
+
+
+def _by_value(kind: type[_E]) -> Callable[[str], _E]:
+    """Three times cheaper than calling the enum."""
+    return {member.value: member for member in kind}.__getitem__
+
+
+_side, _order_type, _tif = _by_value(Side), _by_value(OrderType), _by_value(TimeInForce)
+_mode, _order_state, _liquidity = _by_value(TradingMode), _by_value(OrderState), _by_value(Liquidity)
+_tier, _role, _user_status, _sizing = _by_value(TierName), _by_value(Role), _by_value(UserStatus), _by_value(Sizing)
+_session_status, _ledger_kind = _by_value(SessionStatus), _by_value(LedgerKind)
+_outcome, _severity = _by_value(Outcome), _by_value(Severity)
+
+
+def _maybe(value: Decimal | None) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _amount_or_none(text: str | None) -> Decimal | None:
+    return None if text is None else decimal_of(text)
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return _json.encode(names).decode() if names else "[]"
+
+
+def _tuple(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else _names.decode(text)
+
+
+def user_row(u: User) -> Row:
+    return (
+        u.user_id, u.partition, u.tier.value, u.role.value, u.status.value, u.display_name, u.created_ms, u.disclosure_ms,
+        int(u.reachable), u.audit_subject,
+    )  # fmt: skip
+
+
+def user_of(r: Row) -> User:
+    return User(
+        user_id=r[0], partition=r[1], tier=_tier(r[2]), role=_role(r[3]), status=_user_status(r[4]), display_name=r[5],
+        created_ms=r[6], disclosure_ms=r[7], reachable=r[8] == 1, audit_subject=r[9],
+    )  # fmt: skip
+
+
+def identity_row(keyed: tuple[Identity, int, int]) -> Row:
+    identity, user_id, partition = keyed
+    return identity.transport, identity.external_id, user_id, partition
+
+
+def settings_row(keyed: tuple[int, int, UserSettings]) -> Row:
+    user_id, partition, s = keyed
+    return (
+        user_id, partition, s.language, s.time_zone, _list(s.symbols), s.sizing.value, _text(s.size), _text(s.risk_per_trade_pct),
+        _text(s.max_exposure_pct), _maybe(s.stop_loss_pct), _maybe(s.take_profit_pct), _text(s.max_daily_loss_pct),
+        _text(s.max_drawdown_pct), s.cooldown_s, int(s.notify_fills), int(s.notify_signals),
+    )  # fmt: skip
+
+
+def settings_of(r: Row) -> UserSettings:
+    return UserSettings(
+        language=r[2], time_zone=r[3], symbols=_tuple(r[4]), sizing=_sizing(r[5]), size=decimal_of(r[6]),
+        risk_per_trade_pct=decimal_of(r[7]), max_exposure_pct=decimal_of(r[8]), stop_loss_pct=_amount_or_none(r[9]),
+        take_profit_pct=_amount_or_none(r[10]), max_daily_loss_pct=decimal_of(r[11]), max_drawdown_pct=decimal_of(r[12]),
+        cooldown_s=r[13], notify_fills=r[14] == 1, notify_signals=r[15] == 1,
+    )  # fmt: skip
+
+
+def session_row(keyed: tuple[int, int, TradingSession]) -> Row:
+    user_id, partition, s = keyed
+    return (
+        user_id, partition, s.status.value, _text(s.cash), _text(s.realized_today), _text(s.day_start_equity), _text(s.peak_equity),
+        s.locked_until_ms, s.api.minute, s.api.calls,
+    )  # fmt: skip
+
+
+def session_of(r: Row) -> TradingSession:
+    return TradingSession(
+        status=_session_status(r[2]), cash=decimal_of(r[3]), realized_today=decimal_of(r[4]), day_start_equity=decimal_of(r[5]),
+        peak_equity=decimal_of(r[6]), locked_until_ms=r[7], api=MinuteUsage(minute=r[8], calls=r[9]),
+    )  # fmt: skip
+
+
+def usage_row(keyed: tuple[int, int, DayUsage]) -> Row:
+    user_id, partition, d = keyed
+    return user_id, d.day, partition, d.zone, d.starts_ms, d.ends_ms, d.used, d.reserved
+
+
+def usage_of(r: Row) -> DayUsage:
+    return DayUsage(day=r[1], zone=r[3], starts_ms=r[4], ends_ms=r[5], used=r[6], reserved=r[7])
+
+
+def subscription_row(keyed: tuple[int, int, Subscription]) -> Row:
+    user_id, partition, s = keyed
+    return user_id, s.source, partition, _list(s.symbols), _maybe(s.size), s.since_ms
+
+
+def subscription_of(r: Row) -> Subscription:
+    return Subscription(source=r[1], symbols=_tuple(r[3]), size=_amount_or_none(r[4]), since_ms=r[5])
+
+
+def instrument_row(i: Instrument) -> Row:
+    return (
+        i.symbol, i.base, i.quote, _text(i.tick_size), _text(i.step_size), _text(i.min_qty), _text(i.max_qty), _text(i.min_notional),
+        _text(i.max_notional), _text(i.maker_fee), _text(i.taker_fee), int(i.tradable),
+    )  # fmt: skip
+
+
+def instrument_of(r: Row) -> Instrument:
+    return Instrument(
+        symbol=r[0], base=r[1], quote=r[2], tick_size=decimal_of(r[3]), step_size=decimal_of(r[4]), min_qty=decimal_of(r[5]),
+        max_qty=decimal_of(r[6]), min_notional=decimal_of(r[7]), max_notional=decimal_of(r[8]), maker_fee=decimal_of(r[9]),
+        taker_fee=decimal_of(r[10]), tradable=r[11] == 1,
+    )  # fmt: skip
+
+
+def signal_row(s: Signal) -> Row:
+    return (
+        s.signal_id, s.source, s.symbol, s.side.value, _text(s.price), s.bar_ms, s.created_ms, s.expires_ms, int(s.advanced), s.note,
+    )  # fmt: skip
+
+
+def signal_of(r: Row) -> Signal:
+    return Signal(
+        signal_id=r[0], source=r[1], symbol=r[2], side=_side(r[3]), price=decimal_of(r[4]), bar_ms=r[5], created_ms=r[6],
+        expires_ms=r[7], advanced=r[8] == 1, note=r[9],
+    )  # fmt: skip
+
+
+def delivery_row(d: Delivery) -> Row:
+    return d.signal_id, d.user_id, d.partition, d.outcome.value, d.reason, d.detail, d.client_order_id, d.time_ms
+
+
+def delivery_progress(d: Delivery) -> Row:
+    """What may change of a delivery, then its key."""
+    return d.outcome.value, d.reason, d.detail, d.client_order_id, d.time_ms, d.signal_id, d.user_id
+
+
+def delivery_of(r: Row) -> Delivery:
+    return Delivery(
+        signal_id=r[0], user_id=r[1], partition=r[2], outcome=_outcome(r[3]), reason=r[4], detail=r[5], client_order_id=r[6], time_ms=r[7]
+    )
+
+
+def order_row(o: Order) -> Row:
+    return (
+        o.client_order_id, o.user_id, o.partition, o.cause, o.symbol, o.side.value, o.type.value, _text(o.quantity), _maybe(o.price),
+        o.time_in_force.value, int(o.post_only), int(o.reduce_only), o.mode.value, o.state.value, o.reason, o.venue_order_id,
+        o.signal_id, _text(o.reserved), o.quota_day, _text(o.cum_qty), _text(o.cum_quote), _text(o.cum_fee), o.created_ms,
+        o.updated_ms, int(o.is_open),
+    )  # fmt: skip
+
+
+def order_progress(o: Order) -> Row:
+    """What changes of an order after its insert, then its id."""
+    return (
+        o.state.value, o.reason, o.venue_order_id, _text(o.reserved), o.quota_day, _text(o.cum_qty), _text(o.cum_quote),
+        _text(o.cum_fee), o.updated_ms, int(o.is_open), o.client_order_id,
+    )  # fmt: skip
+
+
+def order_of(r: Row) -> Order:
+    return Order(
+        client_order_id=r[0], user_id=r[1], partition=r[2], cause=r[3], symbol=r[4], side=_side(r[5]), type=_order_type(r[6]),
+        quantity=decimal_of(r[7]), price=_amount_or_none(r[8]), time_in_force=_tif(r[9]), post_only=r[10] == 1, reduce_only=r[11] == 1,
+        mode=_mode(r[12]), state=_order_state(r[13]), reason=r[14], venue_order_id=r[15], signal_id=r[16], reserved=decimal_of(r[17]),
+        quota_day=r[18], cum_qty=decimal_of(r[19]), cum_quote=decimal_of(r[20]), cum_fee=decimal_of(r[21]), created_ms=r[22],
+        updated_ms=r[23],
+    )  # fmt: skip
+
+
+def fill_row(f: Fill) -> Row:
+    return (
+        f.trade_id, f.client_order_id, f.user_id, f.partition, f.symbol, f.side.value, _text(f.quantity), _text(f.price), _text(f.fee),
+        f.liquidity.value, f.time_ms,
+    )  # fmt: skip
+
+
+def fill_of(r: Row) -> Fill:
+    return Fill(
+        trade_id=r[0], client_order_id=r[1], user_id=r[2], partition=r[3], symbol=r[4], side=_side(r[5]), quantity=decimal_of(r[6]),
+        price=decimal_of(r[7]), fee=decimal_of(r[8]), liquidity=_liquidity(r[9]), time_ms=r[10],
+    )  # fmt: skip
+
+
+def position_row(keyed: tuple[int, int, Position]) -> Row:
+    user_id, partition, p = keyed
+    return (
+        user_id, p.symbol, partition, _text(p.quantity), _text(p.cost), p.opened_ms, _text(p.bought), _text(p.spent), _text(p.received),
+        _text(p.fees), p.entry_orders,
+    )  # fmt: skip
+
+
+def position_of(r: Row) -> Position:
+    return Position(
+        symbol=r[1], quantity=decimal_of(r[3]), cost=decimal_of(r[4]), opened_ms=r[5], bought=decimal_of(r[6]), spent=decimal_of(r[7]),
+        received=decimal_of(r[8]), fees=decimal_of(r[9]), entry_orders=r[10],
+    )  # fmt: skip
+
+
+def trade_row(t: Trade) -> Row:
+    return (
+        t.user_id, t.partition, t.symbol, _text(t.quantity), _text(t.entry_price), _text(t.exit_price), _text(t.pnl), _text(t.fees),
+        t.opened_ms, t.closed_ms, t.closing_order,
+    )  # fmt: skip
+
+
+def trade_of(r: Row) -> Trade:
+    return Trade(
+        user_id=r[0], partition=r[1], symbol=r[2], quantity=decimal_of(r[3]), entry_price=decimal_of(r[4]), exit_price=decimal_of(r[5]),
+        pnl=decimal_of(r[6]), fees=decimal_of(r[7]), opened_ms=r[8], closed_ms=r[9], closing_order=r[10],
+    )  # fmt: skip
+
+
+def ledger_row(e: LedgerEntry) -> Row:
+    return e.user_id, e.partition, e.kind.value, _text(e.amount), _text(e.balance), e.reference, e.time_ms
+
+
+def ledger_of(r: Row) -> LedgerEntry:
+    return LedgerEntry(
+        user_id=r[0], partition=r[1], kind=_ledger_kind(r[2]), amount=decimal_of(r[3]), balance=decimal_of(r[4]), reference=r[5],
+        time_ms=r[6],
+    )  # fmt: skip
+
+
+def audit_of(r: Row) -> AuditEntry:
+    """Of (partition, seq, subject, actor, action, detail, time_ms, hash)."""
+    return AuditEntry(partition=r[0], subject=r[2], actor=r[3], action=r[4], detail=r[5], time_ms=r[6])
+
+
+def performance_row(d: DayPerformance) -> Row:
+    return d.user_id, d.day, d.partition, d.fills, d.trades, d.wins, _text(d.volume), _text(d.fees), _text(d.pnl)
+
+
+def performance_of(r: Row) -> DayPerformance:
+    return DayPerformance(
+        user_id=r[0], day=r[1], partition=r[2], fills=r[3], trades=r[4], wins=r[5], volume=decimal_of(r[6]), fees=decimal_of(r[7]),
+        pnl=decimal_of(r[8]),
+    )  # fmt: skip
+
+
+def metric_row(m: MetricSample) -> Row:
+    return m.name, m.time_ms, m.value
+
+
+def metric_of(r: Row) -> MetricSample:
+    return MetricSample(name=r[0], time_ms=r[1], value=r[2])
+
+
+def alert_row(a: Alert) -> Row:
+    return a.alert_id, a.rule, a.severity.value, a.detail, a.raised_ms, a.resolved_ms
+
+
+def alert_of(r: Row) -> Alert:
+    return Alert(alert_id=r[0], rule=r[1], severity=_severity(r[2]), detail=r[3], raised_ms=r[4], resolved_ms=r[5])
+
+
+def inbox_row(m: InboxMessage) -> Row:
+    who = m.identity
+    transport, external_id = (None, None) if who is None else (who.transport, who.external_id)
+    return m.inbox_id, m.source, m.message_id, transport, external_id, m.text, m.display_name, m.raw, m.received_ms, m.problem
+
+
+def inbox_of(r: Row) -> InboxMessage:
+    return InboxMessage(
+        inbox_id=r[0], source=r[1], message_id=r[2], identity=None if r[3] is None else Identity(r[3], r[4]), text=r[5],
+        display_name=r[6], raw=r[7], received_ms=r[8], problem=r[9],
+    )  # fmt: skip
+
+
+def outbox_row(m: OutgoingMessage) -> Row:
+    return (
+        m.outbox_id, m.user_id, m.partition, m.transport, m.address, _json.encode(m.reply), m.language, m.created_ms, m.expires_ms, m.tries,
+    )  # fmt: skip
+
+
+def outbox_of(r: Row) -> OutgoingMessage:
+    return OutgoingMessage(
+        outbox_id=r[0], user_id=r[1], partition=r[2], transport=r[3], address=r[4], reply=_reply.decode(r[5]), language=r[6],
+        created_ms=r[7], expires_ms=r[8], tries=r[9],
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Texts by language. ``tradekit.chat.render`` says what a template may hold."""

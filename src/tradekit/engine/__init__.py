@@ -1,0 +1,1 @@
+"""What runs all day: lanes, fan-out, the order gateway, the outbox, housekeeping."""

@@ -1,0 +1,170 @@
+"""One signal to every subscriber: batches of decisions, one commit per batch, never a task per user."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+import anyio.lowlevel
+
+from tradekit.domain.changes import Changes
+from tradekit.domain.errors import Busy, StorageFailed
+from tradekit.domain.inbox import LaneClass
+from tradekit.domain.sessions import SessionState
+from tradekit.domain.signals import Signal
+from tradekit.engine.directory import Directory
+from tradekit.engine.lanes import Completed, Envelope, Slot
+from tradekit.engine.orchestrator import Orchestrator
+from tradekit.engine.sessions import Sessions
+from tradekit.engine.telemetry import Telemetry
+from tradekit.ports.clock import Clock
+from tradekit.ports.storage import Storage
+from tradekit.services.decisions import Context, Decision
+from tradekit.services.signals import deliver
+
+log = logging.getLogger(__name__)
+
+BATCH_USERS = 100
+BATCHES_IN_FLIGHT_MAX = 2
+WAITING_MAX = 1000
+"""Signals that may wait; a further one is refused to its maker."""
+RETRY_S = 1.0
+
+
+class Fanout:
+    """Expands stored signals. A signal is done when every subscriber has an outcome; a crash resumes where none is stored."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        clock: Clock,
+        directory: Directory,
+        sessions: Sessions,
+        orchestrator: Orchestrator,
+        telemetry: Telemetry,
+        context: Callable[[str], Context],
+    ) -> None:
+        self._storage, self._clock, self._directory, self._sessions = storage, clock, directory, sessions
+        self._orchestrator, self._telemetry, self._context = orchestrator, telemetry, context
+        self._queue: deque[tuple[Signal, bool]] = deque()
+        self._wake = anyio.Event()
+        self._working = False
+
+    def publish(self, signal: Signal, *, resumed: bool = False) -> None:
+        """Fan a stored signal out.
+
+        Above the bound it stays in the storage, where it is pending, and is fanned out after a restart or by the next sweep.
+        """
+        if len(self._queue) >= WAITING_MAX:
+            log.error("fan-out: %s signals wait; %s stays in the storage", WAITING_MAX, signal.signal_id)
+            self._telemetry.count("signals.postponed")
+            return
+        self._queue.append((signal, resumed))
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """Signals not yet done."""
+        return len(self._queue) + self._working
+
+    async def run(self) -> None:
+        """Fan out until cancelled, one signal after the other."""
+        for signal in await self._storage.pending_signals():
+            self.publish(signal, resumed=True)
+        while True:
+            await self._wake.wait()
+            while self._queue:
+                self._working = True
+                await self._fan_out(*self._queue.popleft())
+                self._working = False
+            self._wake = anyio.Event()
+
+    async def _fan_out(self, signal: Signal, resumed: bool) -> None:
+        users = self._directory.followers(signal.source)
+        if resumed:
+            delivered = await self._storage.delivered(signal.signal_id)
+            users = [user_id for user_id in users if user_id not in delivered]
+        started = self._clock.monotonic()
+        while users:
+            users = await self._round(signal, users)
+            if users:
+                log.warning("signal %s: %s users again", signal.signal_id, len(users))
+                await anyio.sleep(RETRY_S)
+        await self._finish(signal)
+        self._telemetry.count("signals.done")
+        self._telemetry.observe("fanout_ms", (self._clock.monotonic() - started) * 1000)
+
+    async def _finish(self, signal: Signal) -> None:
+        try:
+            await self._storage.commit(Changes(signals_done=(signal.signal_id,)))
+        except (StorageFailed, Busy) as error:
+            # It stays pending and is looked at again after a restart: every user has an outcome, so nothing happens twice.
+            log.error("signal %s could not be marked done: %s", signal.signal_id, error)
+
+    async def _round(self, signal: Signal, users: list[int]) -> list[int]:
+        """Offer the signal to these users; returns those whose outcome could not be stored."""
+        failed: list[int] = []
+        slots = anyio.Semaphore(BATCHES_IN_FLIGHT_MAX, fast_acquire=True)
+        async with anyio.create_task_group() as batches:
+            for start in range(0, len(users), BATCH_USERS):
+                await slots.acquire()
+                batches.start_soon(self._batch, signal, users[start : start + BATCH_USERS], slots, failed)
+                await anyio.lowlevel.checkpoint()
+        return failed
+
+    async def _batch(self, signal: Signal, user_ids: list[int], slots: anyio.Semaphore, failed: list[int]) -> None:
+        held = await self._sessions.hold(user_ids)
+        missing = {slot.user_id for slot in held}
+        finished = anyio.Event()
+
+        def done(slot: Slot, error: Exception | None) -> None:
+            if slot.user_id in missing:
+                missing.discard(slot.user_id)
+                if error is not None:
+                    failed.append(slot.user_id)
+            if not missing:
+                finished.set()
+
+        try:
+            self._offer(signal, held, done)
+            await finished.wait()
+        finally:
+            self._sessions.let_go(held)
+            slots.release()
+
+    def _offer(self, signal: Signal, held: list[Slot], done: Callable[[Slot, Exception | None], None]) -> None:
+        """Decide the free users together; the others find the signal in their lane."""
+        free: list[Slot] = []
+        for slot in held:
+            if slot.busy or slot.lane:
+                self._post(signal, slot, done)
+            else:
+                slot.busy = True
+                free.append(slot)
+        if free:
+            ctx = self._context(f"signal/{signal.signal_id}")
+            self._orchestrator.decide_batch(free, partial(_deliver, signal, ctx), done, ctx.cause)
+
+    def _post(self, signal: Signal, slot: Slot, done: Callable[[Slot, Exception | None], None]) -> None:
+        envelope = Envelope(
+            user_id=slot.user_id,
+            lane_class=LaneClass.SIGNAL,
+            handler=lambda state, ctx: deliver(state, signal, ctx),
+            cause=f"signal/{signal.signal_id}",
+            posted_s=self._clock.monotonic(),
+            done=partial(_lane_done, slot, done),
+        )
+        try:
+            self._orchestrator.post(envelope, slot)
+        except Busy as error:
+            done(slot, error)
+
+
+def _deliver(signal: Signal, ctx: Context, state: SessionState) -> Decision:
+    return deliver(state, signal, ctx)
+
+
+def _lane_done(slot: Slot, done: Callable[[Slot, Exception | None], None], completed: Completed) -> None:
+    done(slot, completed.error if isinstance(completed.error, StorageFailed) else None)

@@ -1,0 +1,279 @@
+"""Sends committed orders to the venue, once each, outside the lanes; what is not answered is asked about until there is evidence."""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+import anyio.abc
+import attrs
+
+from tradekit.domain.inbox import LaneClass
+from tradekit.domain.orders import Order, OrderReport, OrderState
+from tradekit.domain.sessions import SessionState
+from tradekit.engine.lanes import Completed, Envelope
+from tradekit.engine.telemetry import Telemetry
+from tradekit.ports.clock import Clock
+from tradekit.ports.exchange import Exchange
+from tradekit.services.decisions import Context, Decision, Handler
+from tradekit.services.reports import apply_report, mark_unknown, never_arrived
+
+log = logging.getLogger(__name__)
+
+BATCH_ORDERS = 200
+BATCHES_IN_FLIGHT_MAX = 4
+WAITING_MAX = 20_000
+"""Above this the lanes pause until the venue has caught up."""
+ASK_EVERY_S = 0.5
+ASK_EVERY_MAX_S = 30.0
+
+
+@attrs.define(eq=False)
+class _Question:
+    """An order whose fate the venue must tell."""
+
+    order: Order
+    since: float
+    next_at: float
+    tries: int = 0
+    asking: bool = False
+
+
+Post = Callable[[Envelope], None]
+
+
+class Gateway:
+    """Submission, cancellation and the resolver. Reports go back to the user's lane."""
+
+    def __init__(self, *, exchange: Exchange, clock: Clock, telemetry: Telemetry, post: Post) -> None:
+        self._exchange, self._clock, self._telemetry, self._post = exchange, clock, telemetry, post
+        self._submits: deque[Order] = deque()
+        self._cancels: deque[Order] = deque()
+        self._questions: dict[str, _Question] = {}
+        self._users: Counter[int] = Counter()
+        """Users with something under way."""
+        self._slots = anyio.Semaphore(BATCHES_IN_FLIGHT_MAX, fast_acquire=True)
+        self._wake = anyio.Event()
+        self._ask_wake = anyio.Event()
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._in_flight = 0
+        exchange.listen(self._heard)
+
+    def submit(self, orders: tuple[Order, ...]) -> None:
+        """Send orders that are committed."""
+        for order in orders:
+            self._users[order.user_id] += 1
+        self._submits.extend(orders)
+        self._wake.set()
+
+    def cancel(self, orders: tuple[Order, ...]) -> None:
+        """Ask for orders to be canceled; that this was asked is committed."""
+        for order in orders:
+            self._users[order.user_id] += 1
+        self._cancels.extend(orders)
+        self._wake.set()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more orders may be decided."""
+        return len(self._submits) < WAITING_MAX
+
+    @property
+    def waiting(self) -> int:
+        """Orders to send, being sent, or asked about."""
+        return len(self._submits) + len(self._cancels) + self._in_flight + len(self._questions)
+
+    @property
+    def unresolved(self) -> int:
+        """Orders whose fate is being asked about."""
+        return len(self._questions)
+
+    def quiet(self, user_id: int) -> bool:
+        """Whether nothing of this user is under way; orders that rest at the venue are not."""
+        return not self._users[user_id]
+
+    def resolve(self, order: Order) -> None:
+        """Ask the venue what became of an order until there is evidence."""
+        if order.client_order_id in self._questions:
+            return
+        now = self._clock.monotonic()
+        self._users[order.user_id] += 1
+        self._questions[order.client_order_id] = _Question(order, since=now, next_at=now)
+        self._ask_wake.set()
+
+    def settle_after_restart(self, orders: tuple[Order, ...]) -> None:
+        """What was open when the service stopped: orders may have been sent, filled or canceled since. Nothing is sent again."""
+        for order in orders:
+            if order.state is OrderState.SUBMITTED:
+                self._post(self._envelope(order, partial(_unknown, order.client_order_id)))
+            self.resolve(order)
+
+    async def run(self) -> None:
+        """Send and ask until cancelled."""
+        async with anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._resolve_forever)
+            while True:
+                await self._wake.wait()
+                self._wake = anyio.Event()
+                while self._cancels:
+                    await self._slots.acquire()
+                    self._in_flight += 1
+                    self._tasks.start_soon(self._cancel, self._cancels.popleft())
+                while self._submits:
+                    await self._slots.acquire()
+                    batch = [self._submits.popleft() for _ in range(min(BATCH_ORDERS, len(self._submits)))]
+                    self._in_flight += len(batch)
+                    self._tasks.start_soon(self._send, batch)
+
+    async def _send(self, batch: list[Order]) -> None:
+        try:
+            with anyio.fail_after(self._exchange.capabilities.answer_timeout_s):
+                answers = await self._exchange.submit_many(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is no answer: the orders may exist
+            answers = [error] * len(batch)
+        finally:
+            self._slots.release()
+            self._in_flight -= len(batch)
+        for order, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, OrderReport):
+                self._report(answer, order)
+            else:
+                self._unanswered(order, answer)
+
+    def _unanswered(self, order: Order, error: BaseException) -> None:
+        """A time-out says nothing about the order. Sending again could buy twice; so the venue is asked."""
+        self._telemetry.count("orders.unanswered")
+        log.warning("order %s of user %s: no answer (%s)", order.client_order_id, order.user_id, error)
+        self._post(self._envelope(order, partial(_unknown, order.client_order_id)))
+        self.resolve(order)
+        self._users[order.user_id] -= 1
+
+    async def _cancel(self, order: Order) -> None:
+        try:
+            with anyio.fail_after(self._exchange.capabilities.answer_timeout_s):
+                report = await self._exchange.cancel(order)
+        except Exception as error:  # noqa: BLE001 - no answer: ask what became of the order
+            log.warning("cancel of %s: no answer (%s)", order.client_order_id, error)
+            self.resolve(order)
+            self._users[order.user_id] -= 1
+        else:
+            self._report(report, order)
+        finally:
+            self._slots.release()
+            self._in_flight -= 1
+
+    def _heard(self, report: OrderReport) -> None:
+        """A report nobody waited for: a resting order filled, or expired."""
+        self._users[report.user_id] += 1
+        self._report(report, None)
+
+    def _report(self, report: OrderReport, order: Order | None) -> None:
+        self._post(
+            Envelope(
+                user_id=report.user_id,
+                lane_class=LaneClass.REPORT,
+                handler=lambda state, ctx: apply_report(state, report, ctx),
+                cause=f"report/{report.client_order_id}",
+                posted_s=self._clock.monotonic(),
+                done=partial(self._booked, report, order),
+            )
+        )
+
+    def _booked(self, report: OrderReport, order: Order | None, completed: Completed) -> None:
+        """The report is committed, or could not be: then the venue is asked again, for its word must not be lost."""
+        self._users[report.user_id] -= 1
+        if not self._users[report.user_id]:
+            del self._users[report.user_id]
+        if completed.error is None:
+            self._telemetry.count(f"reports.{report.state}")
+            question = self._questions.get(report.client_order_id)
+            if question is not None and _is_evidence(question.order, report):
+                self._close(question)
+            return
+        log.error("report on %s was not booked: %s", report.client_order_id, completed.error)
+        known = order or (completed.result if isinstance(completed.result, Order) else None)
+        if known is not None:
+            self.resolve(known)
+        else:
+            self._retry_later(report)
+
+    def _retry_later(self, report: OrderReport) -> None:
+        assert self._tasks is not None
+        self._tasks.start_soon(self._report_again, report)
+
+    async def _report_again(self, report: OrderReport) -> None:
+        await anyio.sleep(ASK_EVERY_S)
+        self._users[report.user_id] += 1
+        self._report(report, None)
+
+    def _envelope(self, order: Order, handler: Handler) -> Envelope:
+        return Envelope(
+            user_id=order.user_id,
+            lane_class=LaneClass.REPORT,
+            handler=handler,
+            cause=f"order/{order.client_order_id}",
+            posted_s=self._clock.monotonic(),
+        )
+
+    async def _resolve_forever(self) -> None:
+        while True:
+            if not self._questions:
+                await self._ask_wake.wait()
+            self._ask_wake = anyio.Event()
+            now = self._clock.monotonic()
+            due = [question for question in self._questions.values() if question.next_at <= now and not question.asking]
+            for question in due[: 4 * BATCHES_IN_FLIGHT_MAX]:
+                question.asking = True
+                assert self._tasks is not None
+                self._tasks.start_soon(self._ask, question)
+            with anyio.move_on_after(ASK_EVERY_S / 5):
+                await self._ask_wake.wait()
+
+    async def _ask(self, question: _Question) -> None:
+        order = question.order
+        try:
+            with anyio.fail_after(self._exchange.capabilities.answer_timeout_s):
+                report = await self._exchange.find(order)
+        except Exception as error:  # noqa: BLE001 - a network error never counts as "not found"
+            log.warning("asking for order %s: %s", order.client_order_id, error)
+        else:
+            self._weigh(question, report)
+        finally:
+            question.asking = False
+            question.tries += 1
+            question.next_at = self._clock.monotonic() + min(ASK_EVERY_MAX_S, ASK_EVERY_S * 1.5 ** min(question.tries, 12))
+
+    def _weigh(self, question: _Question, report: OrderReport | None) -> None:
+        order = question.order
+        if report is not None:
+            self._users[order.user_id] += 1
+            self._report(report, order)
+            if order.state is OrderState.PENDING_CANCEL and report.state in {OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED}:
+                self.cancel((order,))
+                self._close(question)
+            return
+        if self._clock.monotonic() - question.since < self._exchange.capabilities.visibility_window_s:
+            return
+        envelope = self._envelope(order, lambda state, ctx: never_arrived(state, order.client_order_id, ctx))
+        envelope.done = partial(self._gone, question)
+        self._post(envelope)
+
+    def _gone(self, question: _Question, completed: Completed) -> None:
+        if completed.error is None:
+            self._close(question)
+
+    def _close(self, question: _Question) -> None:
+        if self._questions.pop(question.order.client_order_id, None) is not None:
+            self._users[question.order.user_id] -= 1
+
+
+def _unknown(client_order_id: str, state: SessionState, ctx: Context) -> Decision:
+    return mark_unknown(state, client_order_id, ctx)
+
+
+def _is_evidence(order: Order, report: OrderReport) -> bool:
+    """Whether a report settles a question: any word of the venue does, unless a cancel is still wanted."""
+    if order.state is OrderState.PENDING_CANCEL:
+        return report.state not in {OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED}
+    return True

@@ -1,0 +1,53 @@
+"""EMA cross: follow the trend once the fast average of closes passes the slow one."""
+
+import attrs
+
+from tradekit.domain.instruments import Bar, Symbol
+from tradekit.domain.orders import Side
+from tradekit.ports.strategy import Evaluator
+from tradekit.strategies.indicators import Ema
+
+
+@attrs.frozen(kw_only=True)
+class EmaCross:
+    """BUY on the bar whose close lifts the fast average above the slow one, SELL on the bar that takes it below.
+
+    :raises ValueError: the fast period is not shorter than the slow one.
+    """
+
+    fast: int = 12
+    """Bars."""
+    slow: int = 26
+    name: str = "ema-cross"
+    advanced: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if not 1 <= self.fast < self.slow:
+            raise ValueError(f"the fast period must be shorter than the slow one: {self.fast} and {self.slow}")
+
+    @property
+    def title(self) -> str:
+        return f"EMA cross {self.fast}/{self.slow}"
+
+    def evaluator(self, symbol: Symbol) -> Evaluator:
+        return _EmaCrossEvaluator(self.fast, self.slow)
+
+
+class _EmaCrossEvaluator:
+    __slots__ = ("_above", "_fast", "_slow")
+
+    def __init__(self, fast: int, slow: int) -> None:
+        self._fast = Ema(fast)
+        self._slow = Ema(slow)
+        self._above: bool | None = None
+
+    def on_bar(self, bar: Bar) -> Side | None:
+        close = float(bar.close)
+        fast, slow = self._fast.add(close), self._slow.add(close)
+        if fast is None or slow is None or fast == slow:
+            # Averages that touch have not crossed yet.
+            return None
+        before, self._above = self._above, fast > slow
+        if before is None or before == self._above:
+            return None
+        return Side.BUY if self._above else Side.SELL

@@ -1,0 +1,71 @@
+"""Indicators that take one value at a time in constant work. They are ratios and averages to compare, not money: floats do.
+
+Seeded as TA-Lib seeds them: the first value is a simple mean over the first ``period`` inputs.
+"""
+
+
+class Ema:
+    """Exponential moving average with smoothing 2 / (period + 1); ``value`` is None until ``period`` inputs were seen."""
+
+    __slots__ = ("_alpha", "_count", "_period", "_sum", "value")
+
+    def __init__(self, period: int) -> None:
+        """:raises ValueError: a period below 1."""
+        if period < 1:
+            raise ValueError(f"an average needs a period of at least 1, not {period}")
+        self._period = period
+        self._alpha = 2 / (period + 1)
+        self._count = 0
+        self._sum = 0.0
+        self.value: float | None = None
+
+    def add(self, price: float) -> float | None:
+        """Take the next input and return the new value."""
+        if self.value is not None:
+            self.value += self._alpha * (price - self.value)
+            return self.value
+        self._count += 1
+        self._sum += price
+        if self._count == self._period:
+            self.value = self._sum / self._period
+        return self.value
+
+
+class Rsi:
+    """Relative strength index after Wilder (New Concepts in Technical Trading Systems, 1978), 0 to 100.
+
+    ``value`` is None until ``period`` changes were seen, which takes one input more; 50 while the price has not moved at all.
+    """
+
+    __slots__ = ("_count", "_gain", "_loss", "_period", "_previous", "value")
+
+    def __init__(self, period: int) -> None:
+        """:raises ValueError: a period below 1."""
+        if period < 1:
+            raise ValueError(f"an index needs a period of at least 1, not {period}")
+        self._period = period
+        self._count = 0
+        self._gain = 0.0
+        self._loss = 0.0
+        self._previous: float | None = None
+        self.value: float | None = None
+
+    def add(self, price: float) -> float | None:
+        """Take the next input and return the new value."""
+        if self._previous is None:
+            self._previous = price
+            return None
+        change = price - self._previous
+        self._previous = price
+        gain, loss = max(change, 0.0), max(-change, 0.0)
+        if self._count < self._period:
+            self._count += 1
+            self._gain += gain / self._period
+            self._loss += loss / self._period
+        else:
+            self._gain += (gain - self._gain) / self._period
+            self._loss += (loss - self._loss) / self._period
+        if self._count == self._period:
+            total = self._gain + self._loss
+            self.value = 100 * self._gain / total if total else 50.0
+        return self.value

@@ -1,0 +1,1 @@
+"""The test kit shipped to users: contracts, factories, loopback servers and the simulation."""
