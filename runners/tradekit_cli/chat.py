@@ -1,6 +1,7 @@
 """``tradekit chat``: one person's conversation with the service, at a prompt or from a pipe."""
 
 import contextlib
+import logging
 import re
 import socket
 import sys
@@ -109,6 +110,16 @@ class Conversation:
             sys.stdout.flush()
 
 
+def checked_name(name: str) -> str:
+    """The name, if one can chat under it.
+
+    :raises typer.BadParameter: otherwise.
+    """
+    if not re.fullmatch(wire.NAME, name):
+        raise typer.BadParameter(f"{name!r} is not a name: use 1 to 64 letters, digits, _ . @ or -, as in --as ada")
+    return name
+
+
 def run(settings: Settings, name: str) -> None:
     """Talk as ``name`` until the input ends."""
     with _connected(settings) as connection:
@@ -128,7 +139,8 @@ def at_prompt(conversation: Conversation) -> None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives input() editing and history
     market = {"simulated": "simulated prices", "replay": "recorded prices"}.get(conversation.welcome.market, "live prices")
-    note(f"tradekit {conversation.welcome.version}, {market}. /start begins, /help lists the commands, a number presses a button, Ctrl-D ends.\n")
+    note(f"tradekit {conversation.welcome.version}, {market}.")
+    note("/start begins, /help lists the commands, the number of a button presses it, Ctrl-D ends.\n")
     while not conversation.ended:
         try:
             line = conversation.prompt().strip()
@@ -159,8 +171,10 @@ def _connected(settings: Settings) -> Iterator[socket.socket]:
     with contextlib.ExitStack() as stack:
         connection = _connect(path)
         if connection is None:
+            from tradekit_cli import logs
             from tradekit_cli.hosting import hosted_in_background
 
+            logs.configure(settings, least=logging.WARNING)
             stack.enter_context(hosted_in_background(settings))
             connection = _connect(path)
             if connection is None:

@@ -45,9 +45,10 @@ def load(data: Path | None, flags: Mapping[str, object] | None = None) -> "Setti
 
 
 def up(
-    host: Annotated[str | None, typer.Option(help="Address to listen on (default: 127.0.0.1)", show_default=False)] = None,
+    host: Annotated[str | None, typer.Option(metavar="HOST", help="Address to listen on (default: 127.0.0.1)", show_default=False)] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port to listen on (default: 8080); 0 takes a free one", show_default=False)
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on (default: 8080); 0 takes a free one", show_default=False),
     ] = None,
     feed: Feed = None,
     speed: Speed = None,
@@ -67,9 +68,9 @@ def chat(
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are; a new name becomes a new user with /start")],
     data: Data = None,
 ) -> None:
-    """Talk to the service as a user would, at a prompt or from a pipe.
+    """Talk to the service as a user would.
 
-    Uses the running service, or opens the data directory itself.
+    At a prompt, or line by line from a pipe. Uses the running service, or opens the data directory itself.
     """
     settings = load(data)
     from tradekit_cli import chat as client
@@ -91,7 +92,10 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Load the whole service on a loopback Telegram and measure it."""
+    """Put the service under load and measure it.
+
+    A Bot API server on this machine stands for Telegram. Exits 1 if anything failed, was lost or was duplicated.
+    """
     from tradekit_cli.demo import run
 
     code = run(users=users, seconds=seconds, seed=seed, feed=feed, telegram_limit=telegram_limit, keep=keep or data, as_json=as_json)
@@ -102,12 +106,13 @@ def simulate(
     users: Annotated[int, typer.Option(min=1, help="Simulated users")] = 200,
     hours: Annotated[float, typer.Option(min=0.01, help="Simulated time")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of everything that happens")] = 1,
-    trace: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write every step to this file", show_default=False)
-    ] = None,
+    trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every step to this file", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """Run the whole service in simulated time, with faults, and check its invariants."""
+    """Check the service in simulated time.
+
+    Runs all of it in one process, with faults, and checks its invariants. The same seed gives the same run.
+    """
     from tradekit_cli.simulate import run
 
     code = run(users=users, hours=hours, seed=seed, trace=trace, as_json=as_json)
@@ -115,7 +120,10 @@ def simulate(
 
 
 def doctor(data: Data = None, as_json: Json = False) -> None:
-    """Look for what is wrong with the installation, the data directory and the database; exit 3 if anything is."""
+    """Say what is wrong here, and what to do.
+
+    Looks at the installation, the data directory, the database, the clock and the network. Exits 3 if something is unhealthy.
+    """
     settings = load(data)
     from tradekit_cli.doctor import examine, show
 

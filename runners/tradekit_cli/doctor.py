@@ -106,7 +106,9 @@ def _data_directory(settings: Settings) -> Iterator[Row]:
     detail = f"{data}, {'writable' if writable else 'not writable'}" + (f", owned by user id {owner}" if foreign else "")
     yield _judged("data directory", detail, bad=not writable, doubtful=foreign, fix=f"chown -R {os.getuid()} {data}")
     loose = data.stat().st_mode & 0o007
-    yield _judged("privacy", f"mode {data.stat().st_mode & 0o777:o}", doubtful=bool(loose), fix=f"chmod o-rwx {data}: others can look into it")
+    yield _judged(
+        "privacy", f"mode {data.stat().st_mode & 0o777:o}", doubtful=bool(loose), fix=f"chmod o-rwx {data}: others can look into it"
+    )
 
 
 def _disk(settings: Settings) -> Iterator[Row]:
@@ -139,7 +141,9 @@ def _clock(settings: Settings) -> Iterator[Row]:
     if settings.data.is_dir():
         ahead_s = max((path.stat().st_mtime for path in settings.data.iterdir()), default=0) - now_s
         if ahead_s > 60:
-            yield _judged("clock", f"the data is {ahead_s:.0f} s in the future", bad=True, fix="the clock went back: set it right before starting")
+            yield _judged(
+                "clock", f"the data is {ahead_s:.0f} s in the future", bad=True, fix="the clock went back: set it right before starting"
+            )
 
 
 def _open_files(_settings: Settings) -> Iterator[Row]:
@@ -147,7 +151,9 @@ def _open_files(_settings: Settings) -> Iterator[Row]:
     shown = "unlimited" if soft == resource.RLIM_INFINITY else str(soft)
     limited = soft != resource.RLIM_INFINITY
     fix = f"ulimit -n {OPEN_FILES_LOW}, or LimitNOFILE= of the service's unit"
-    yield _judged("open files", f"limit {shown}", bad=limited and soft < OPEN_FILES_MIN, doubtful=limited and soft < OPEN_FILES_LOW, fix=fix)
+    yield _judged(
+        "open files", f"limit {shown}", bad=limited and soft < OPEN_FILES_MIN, doubtful=limited and soft < OPEN_FILES_LOW, fix=fix
+    )
 
 
 def _telegram(settings: Settings) -> Iterator[Row]:
@@ -184,14 +190,16 @@ def _bot(settings: Settings) -> Row:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the client library raises is the finding
         name = type(error).__name__
-        return _judged("telegram", f"the Bot API server did not answer properly: {name}", bad=True, fix="try again; see status of the server")
+        return _judged(
+            "telegram", f"the Bot API server did not answer properly: {name}", bad=True, fix="try again; see status of the server"
+        )
 
 
 def _database(settings: Settings) -> Iterator[Row]:
     from tradekit_cli.database import findings
 
     for name, finding in findings(settings):
-        yield Row(check=name, status=finding.status, detail=finding.detail, fix=finding.fix)
+        yield Row(check=name, status=finding.status, detail=finding.detail, fix="")
 
 
 CHECKS = (_python, _extras, _data_directory, _disk, _clock, _open_files, _database, _telegram)

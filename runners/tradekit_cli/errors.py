@@ -74,4 +74,7 @@ def words(error: TradekitError) -> str:
 
 def _line(problem: str, fix: str) -> str:
     text = problem.rstrip(".") + "."
-    return f"{text} {fix[0].upper()}{fix[1:].rstrip('.')}." if fix else text
+    if not fix:
+        return text
+    end = "" if fix.endswith(("?", "!")) else "."
+    return f"{text} {fix[0].upper()}{fix[1:].rstrip('.')}{end}"

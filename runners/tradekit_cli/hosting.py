@@ -17,7 +17,7 @@ from tradekit_cli.terminal import TerminalMessenger, TerminalServer
 
 
 def loop_options() -> dict[str, Any]:
-    """uvloop when it is installed: the same loop, twice as fast."""
+    """Uvloop when it is installed: the same loop, twice as fast."""
     return {"use_uvloop": importlib.util.find_spec("uvloop") is not None}
 
 
@@ -55,6 +55,5 @@ def terminals(tk: Tradekit, settings: Settings) -> TerminalServer:
 @contextlib.contextmanager
 def hosted_in_background(settings: Settings) -> Iterator[None]:
     """A service on an event loop in a thread, so that this thread may wait for a person."""
-    with start_blocking_portal("asyncio", backend_options=loop_options()) as portal:
-        with portal.wrap_async_context_manager(hosted(settings)):
-            yield
+    with start_blocking_portal("asyncio", backend_options=loop_options()) as portal, portal.wrap_async_context_manager(hosted(settings)):
+        yield

@@ -35,7 +35,8 @@ def _told(error: BaseException) -> int:
         return errors.INTERRUPTED
     known = [each for each in found if isinstance(each, TradekitError)]
     for each in known:
-        note(f"tradekit: {errors.words(each)}")
+        for line in errors.words(each).splitlines():
+            note(f"tradekit: {line}")
     return max(errors.exit_code(each) for each in known)
 
 

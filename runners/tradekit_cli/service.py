@@ -4,18 +4,24 @@ import logging
 import os
 import signal
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 
 from tradekit.app import Tradekit
 from tradekit.chat.registry import command_list
 from tradekit.chat.render import render
 from tradekit.config import Settings
 from tradekit.domain.errors import ConfigurationError
+from tradekit.domain.health import Finding
 from tradekit_cli import errors, logs
 from tradekit_cli.hosting import hosted, loop_options
 from tradekit_cli.output import result
+from tradekit_cli.view import ServiceView
+
+if TYPE_CHECKING:
+    from tradekit_telegram import TelegramRunner
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +66,7 @@ def _cut_off(_number: int, _frame: object) -> None:
     os._exit(errors.FAILURE)
 
 
-async def _start(tk: Tradekit, settings: Settings, runners: anyio.abc.TaskGroup) -> None:
+async def _start(tk: Tradekit, settings: Settings, runners: TaskGroup) -> None:
     """Start the HTTP server and, with a token, Telegram; then say that the service is ready."""
     try:
         from tradekit_server import create_app, serve
@@ -77,17 +83,24 @@ async def _start(tk: Tradekit, settings: Settings, runners: anyio.abc.TaskGroup)
         ports.append(port)
         listening.set()
 
-    runners.start_soon(partial(serve, create_app(tk, mounts=mounts), settings.host, settings.port, on_ready))
+    runners.start_soon(partial(serve, create_app(ServiceView(tk), mounts=mounts), settings.host, settings.port, on_ready))
     await listening.wait()
     if telegram is not None:
-        tk.outbox.attach(telegram.messenger)
-        tk.health.add("bot", telegram.health)
-        await runners.start(telegram.run)
+        await _connect(tk, telegram, runners)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     result(f"ready http://{host}:{ports[0]}")
 
 
-def _telegram(tk: Tradekit, settings: Settings):  # type: ignore[no-untyped-def]
+async def _connect(tk: Tradekit, telegram: "TelegramRunner", runners: TaskGroup) -> None:
+    async def health() -> Finding:
+        return telegram.health()
+
+    tk.outbox.attach(telegram.messenger)
+    tk.health_monitor.add("bot", health)
+    await runners.start(telegram.run)
+
+
+def _telegram(tk: Tradekit, settings: Settings) -> "TelegramRunner":
     try:
         from tradekit_telegram import TelegramRunner
     except ModuleNotFoundError as error:

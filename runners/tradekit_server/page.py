@@ -9,7 +9,7 @@ from tradekit.domain.health import Finding, HealthReport, HealthStatus
 from tradekit.domain.signals import Signal
 from tradekit_server import words
 from tradekit_server.charts import Chart, chart
-from tradekit_server.recorder import SYMBOLS_MAX, Recorder, number
+from tradekit_server.recorder import ACTIVE_USERS, RESPONSE, SYMBOLS_MAX, Recorder, number
 from tradekit_server.service import Service, Stats
 
 RESPONSE_TARGET_MS = 100.0
@@ -134,10 +134,8 @@ def build(service: Service, recorder: Recorder, signals: Sequence[Signal] | None
         checks=tuple(_check(name, finding) for name, finding in report.checks.items()),
         measures=tuple(_measure(name, finding) for name, finding in report.metrics.items()),
         market=market(service, recorder),
-        response=chart(
-            recorder.series["response_ms_p95"].points, from_zero=True, at_least=1.2 * RESPONSE_TARGET_MS, target=RESPONSE_TARGET_MS
-        ),
-        users=chart(recorder.series["active_users"].points, from_zero=True, at_least=4),
+        response=chart(recorder.series[RESPONSE].points, from_zero=True, at_least=1.2 * RESPONSE_TARGET_MS, target=RESPONSE_TARGET_MS),
+        users=chart(recorder.series[ACTIVE_USERS].points, from_zero=True, at_least=4),
         alerts=tuple(_alert(alert) for alert in recorder.open_alerts[:LISTED_MAX]),
         alerts_known=recorder.alerts_known,
         signals=None if signals is None else tuple(_signal(signal) for signal in signals),
@@ -157,7 +155,8 @@ _HEADLINES = {
 def verdict(report: HealthReport, now_ms: int, *, ready: bool) -> Verdict:
     """One line for a stranger, and what is wrong."""
     findings = [(words.check_name(name)[0], finding) for name, finding in report.checks.items()]
-    findings += [(words.measure_name(name, "")[0], finding) for name, finding in report.metrics.items()]
+    if "resources" not in report.checks:  # that check speaks for the measured values
+        findings += [(words.measure_name(name, "")[0], finding) for name, finding in report.metrics.items()]
     troubled = [
         Problem(where=title, text=finding.detail or f"{words.STATUS[finding.status]}.")
         for status in (HealthStatus.UNHEALTHY, HealthStatus.DEGRADED)
@@ -266,9 +265,17 @@ def _check(name: str, finding: Finding) -> Row:
         purpose=purpose,
         level=str(finding.status),
         status=words.STATUS[finding.status],
-        value="" if finding.latency_ms is None else words.amount(finding.latency_ms, "ms"),
+        value=_measured(finding),
         detail=finding.detail,
     )
+
+
+def _measured(finding: Finding) -> str:
+    if finding.status is HealthStatus.DISABLED:
+        return ""
+    if finding.value is not None:
+        return words.amount(finding.value, finding.unit)
+    return "" if finding.latency_ms is None else words.amount(finding.latency_ms, "ms")
 
 
 def _measure(name: str, finding: Finding) -> Row:
@@ -281,7 +288,7 @@ def _measure(name: str, finding: Finding) -> Row:
         status="normal" if finding.status is HealthStatus.HEALTHY else words.STATUS[finding.status],
         value=words.amount(finding.value, unit),
         detail=finding.detail,
-        share=None if finding.value is None or unit not in ("%", "percent") else min(100.0, max(0.0, finding.value)),
+        share=None if finding.value is None or unit != "%" else min(100.0, max(0.0, finding.value)),
     )
 
 

@@ -22,7 +22,7 @@ _COUNTERS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ("tradekit_fills", "Executions.", "trading", "", ("fills",)),
     ("tradekit_signals", "Signals published.", "trading", "", ("signals",)),
     ("tradekit_deliveries", "Signals decided for one subscriber.", "trading", "", ("deliveries",)),
-    ("tradekit_denied", "Orders refused before they reached a venue.", "trading", "", ("denied",)),
+    ("tradekit_refused", "Requests refused by a rule, such as a quota or a risk check.", "trading", "", ("refused",)),
     (
         "tradekit_outbox_messages",
         "Replies and notices, by what became of them.",

@@ -21,8 +21,10 @@ ANSWER_WITHIN_S = 2.0
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
-SERIES = {"response_ms_p95": ("messages", "response_ms_p95"), "active_users": ("users", "active")}
-"""Charted values: the recorded metric they are restored from after a restart, and where :meth:`Service.stats` has them."""
+RESPONSE = "messages.response_ms_p95"
+ACTIVE_USERS = "users.active"
+CHARTED = (RESPONSE, ACTIVE_USERS)
+"""Recorded metrics, ``group.name`` as in :meth:`Service.stats`; after a restart the charts go on from what was recorded."""
 
 
 def number(stats: Mapping[str, Any], group: str, name: str) -> float | None:
@@ -68,7 +70,7 @@ class Recorder:
         self._service = service
         self._quotes: dict[Symbol, Quote] = {}
         self.prices: dict[Symbol, History] = {}
-        self.series = {name: History(window_ms=HOUR_MS) for name in SERIES}
+        self.series = {name: History(window_ms=HOUR_MS) for name in CHARTED}
         self.open_alerts: tuple[Alert, ...] = ()
         self.alerts_known = True
         """False when the storage did not say in time; ``open_alerts`` are then the last known."""
@@ -110,10 +112,10 @@ class Recorder:
     async def refresh(self) -> None:
         """Record the charted statistics and read the open alerts."""
         now_ms, stats = self._service.now_ms(), self._service.stats()
-        for name, (group, key) in SERIES.items():
-            value = number(stats, group, key)
+        for name, history in self.series.items():
+            value = number(stats, *name.split(".", 1))
             if value is not None:
-                self.series[name].add(now_ms, value)
+                history.add(now_ms, value)
         try:
             with anyio.fail_after(ANSWER_WITHIN_S):
                 alerts = tuple(await self._service.alerts(ALERTS_MAX, True))

@@ -35,6 +35,7 @@ MEASURES = {
     "error_rate": ("Error rate", "%"),
     "loop_lag_ms": ("Event loop lag", "ms"),
 }
+_UNITS = {"percent": "%"}
 STATUS = {
     HealthStatus.DISABLED: "not set up",
     HealthStatus.HEALTHY: "works",
@@ -51,7 +52,7 @@ def check_name(name: str) -> tuple[str, str]:
 def measure_name(name: str, unit: str) -> tuple[str, str]:
     """(title, unit) of a measured value."""
     title, known_unit = MEASURES.get(name, (name.replace("_", " ").capitalize(), ""))
-    return title, unit or known_unit
+    return title, known_unit if name in MEASURES else _UNITS.get(unit, unit)
 
 
 def count(value: float | None) -> str:
@@ -63,6 +64,7 @@ def amount(value: float | None, unit: str = "") -> str:
     """Three significant digits at least, with the unit."""
     if value is None:
         return UNKNOWN
+    unit = _UNITS.get(unit, unit)
     digits = 0 if abs(value) >= 100 or value == int(value) else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f}" + (f" {unit}" if unit else "")
 

@@ -80,7 +80,7 @@ class Client:
         """Close every connection."""
         await self.bot.shutdown()
 
-    async def call(self, method: str, **values: Any) -> Any:
+    async def call(self, method: str, /, **values: Any) -> Any:
         """Call a method with JSON values and return its result as it came, without PTB's objects.
 
         :raises telegram.error.TelegramError: no answer, or a refusal.
@@ -115,5 +115,5 @@ def keep_addresses_out_of_logs() -> None:
     """HTTP libraries log the addresses they call, and those hold the bot's token."""
     for name in _QUIET_LOGGERS:
         logger = logging.getLogger(name)
-        if logger.getEffectiveLevel() < logging.WARNING:
+        if logger.level < logging.WARNING:
             logger.setLevel(logging.WARNING)

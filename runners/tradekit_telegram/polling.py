@@ -86,7 +86,7 @@ class Poller:
             self._move_on(batch)
 
     async def _fetch(self) -> bytes | None:
-        limit = _BATCH_MAX
+        limit = 1 if self._unreadable else _BATCH_MAX
         try:
             body = await self._client.get_updates(offset=self._offset, limit=limit, timeout_s=self._poll_s, allowed=ALLOWED_UPDATES)
         except FloodWait as wait:

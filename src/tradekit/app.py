@@ -15,7 +15,7 @@ from tradekit.domain.errors import UnknownUser
 from tradekit.domain.health import HealthReport
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import Order
+from tradekit.domain.orders import Order, Side
 from tradekit.domain.portfolio import Position
 from tradekit.domain.replies import Reply
 from tradekit.domain.risk import OrderRequest
@@ -132,9 +132,7 @@ class TradingApi(_Api):
 
     async def cancel(self, who: Who, order_id: str) -> tuple[Order, ...]:
         """Ask for an open order, or ``all``, to be canceled."""
-        completed = await self._call(
-            who, lambda state, ctx: trading_cases.cancel(state, order_id, ctx), lane_class=LaneClass.CONTROL
-        )
+        completed = await self._call(who, lambda state, ctx: trading_cases.cancel(state, order_id, ctx), lane_class=LaneClass.CONTROL)
         return cast("tuple[Order, ...]", completed.result)
 
     async def close(self, who: Who, symbol: Symbol, fraction: Decimal = Decimal(1)) -> Order:
@@ -176,7 +174,7 @@ class SignalsApi(_Api):
         :raises NotPermitted: the user is not a provider.
         """
         completed = await self._call(
-            who, lambda state, ctx: signal_cases.publish(state, symbol, trading_cases.Side(side), ctx, note), key=idempotency_key
+            who, lambda state, ctx: signal_cases.publish(state, symbol, Side(side), ctx, note), key=idempotency_key
         )
         return cast("Signal", completed.result)
 

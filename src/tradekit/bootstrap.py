@@ -4,17 +4,20 @@ import gc
 import shlex
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import attrs
 
 from tradekit.adapters.feeds import parse_feed
 from tradekit.adapters.paper import PaperExchange
-from tradekit.adapters.sql import open_storage
-from tradekit.adapters.system import PsutilProbe, SystemClock, SystemEntropy
+from tradekit.adapters.sql import inspection, open_storage
+from tradekit.adapters.system import SystemClock, SystemEntropy
 from tradekit.adapters.system.background import Background
-from tradekit.chat import Conversation, lane_class
+from tradekit.adapters.system.host import PsutilProbe
+from tradekit.chat.conversation import Conversation
+from tradekit.chat.registry import lane_class
 from tradekit.config import Settings
+from tradekit.domain.health import Finding
 from tradekit.domain.risk import TradingPolicy
 from tradekit.engine.market import Market
 from tradekit.engine.service import Options, Service
@@ -23,12 +26,13 @@ from tradekit.ports.entropy import Entropy
 from tradekit.ports.exchange import Exchange
 from tradekit.ports.feed import Feed
 from tradekit.ports.host import HostProbe
-from tradekit.ports.storage import Storage
+from tradekit.ports.storage import Reader, Storage
 from tradekit.ports.strategy import Strategy
 from tradekit.strategies import EmaCross, RsiReversion
 
-__all__ = ["Background", "Parts", "open_parts"]
+__all__ = ["Background", "Parts", "examine_database", "migrate_database", "open_database", "open_parts", "open_reader"]
 
+DATABASE = "trading_service.db"
 SWITCH_INTERVAL_S = 0.0005
 """sqlite3 lets go of the interpreter's lock at every row; a shorter interval keeps its thread from waiting long for its turn."""
 GC_THRESHOLD = 50_000
@@ -71,21 +75,23 @@ def tune_interpreter() -> None:
     gc.set_threshold(GC_THRESHOLD, 20, 20)
 
 
+def open_database(settings: Settings, clock: Clock | None = None) -> AbstractAsyncContextManager[Storage]:
+    """The storage in the data directory, for hosts that wrap it before they hand it over as a part."""
+    holder = shlex.join(sys.argv[:6])
+    return open_storage(settings.data / DATABASE, clock=clock or SystemClock(), partitions=settings.partitions, holder=holder)
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, parts: Parts | None = None) -> AsyncIterator[Service]:
     """Open the adapters and wire a service; it still has to be started with :meth:`Service.open`."""
     parts = parts or Parts()
     clock = parts.clock or SystemClock()
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     market = Market(parts.feed or parse_feed(settings.feed, settings.speed, clock, origin=settings.origin("feed")))
     async with AsyncExitStack() as stack:
         storage = parts.storage
         if storage is None:
-            storage = await stack.enter_async_context(
-                open_storage(
-                    settings.data / "trading_service.db", clock=clock, partitions=settings.partitions, holder=shlex.join(sys.argv[:6])
-                )
-            )
+            storage = await stack.enter_async_context(open_database(settings, clock))
         exchange = parts.exchange
         if exchange is None:
             paper = await stack.enter_async_context(PaperExchange(settings.data / "paper_exchange.db", market, clock))
@@ -106,3 +112,27 @@ async def open_parts(settings: Settings, parts: Parts | None = None) -> AsyncIte
             service.strategies.add(strategy)
         tune_interpreter()
         yield service
+
+
+def open_reader(settings: Settings) -> AbstractAsyncContextManager[Reader]:
+    """Questions to a database that another process may own; nothing is written or claimed.
+
+    :raises DataError: there is no database.
+    :raises SchemaMismatch: another version wrote it.
+    """
+    return inspection.open_reader(settings.data / DATABASE)
+
+
+def migrate_database(settings: Settings) -> tuple[str | None, str]:
+    """Bring the database to this version's schema; returns the revision before and after.
+
+    :raises DataDirectoryInUse: a service has it open.
+    :raises SchemaMismatch: a newer version wrote it.
+    """
+    return inspection.migrate(settings.data / DATABASE, clock=SystemClock(), holder=shlex.join(sys.argv[:6]))
+
+
+def examine_database(settings: Settings) -> list[tuple[str, Finding]] | None:
+    """Revision, integrity and schema of the database; None when there is none yet."""
+    path = settings.data / DATABASE
+    return inspection.examine(path) if path.exists() else None

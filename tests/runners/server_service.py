@@ -60,14 +60,14 @@ class FakeService:
         }
         self.values: dict[str, Any] = {
             "users": {"registered": 340, "active": 12, "sessions": 40},
-            "trading": {"orders": 1204, "fills": 1190, "signals": 20, "deliveries": 600, "denied": 7},
+            "trading": {"orders": 1204, "fills": 1190, "signals": 20, "deliveries": 600, "refused": 7},
             "messages": {
                 "received": 5012, "handled": 5010, "failed": 0, "waiting": 2,
                 "latency_ms_p50": 2.0, "latency_ms_p95": 8.5, "latency_ms_p99": 20.0, "response_ms_p95": 14.0,
             },
             "outbox": {"waiting": 3, "sent": 9000, "failed": 0, "coalesced": 11, "expired": 0},
             "storage": {"commits": 4000, "rows": 41_000, "queued": 1, "commit_ms_p95": 3.1},
-            "monitoring_stats": {"memory_usage": {"rss_mib": 92.0, "percent": 41.0}, "cpu_usage": 12.5, "disk_usage": 40.0, "uptime_s": 3600},
+            "monitoring_stats": {"memory_usage": {"rss_mib": 92.0, "percent": 41.0}, "cpu_usage": 12.5, "uptime_s": 3600},
             "market": {"source": "simulated", "symbols": 2, "last_ms": START_MS},
         }  # fmt: skip
         self.stored_alerts: list[Alert] = []
@@ -98,7 +98,7 @@ class FakeService:
         return self.values
 
     def metrics(self) -> dict[str, float]:
-        return {"response_ms_p95": 14.0, "active_users": 12.0}
+        return {"messages.response_ms_p95": 14.0, "users.active": 12.0}
 
     def _ask(self) -> None:
         self.storage_asked += 1
@@ -109,7 +109,8 @@ class FakeService:
         self._ask()
         return Overview(
             users=340, by_tier={"free": 300, "premium": 30, "enterprise": 10}, by_role={"user": 339, "owner": 1},
-            registered_since=4 if since_ms == self.clock_ms - 86_400_000 else -1, traded_since=21, open_orders=5, open_positions=60, orders=1204, fills=1190,
+            registered_since=4 if since_ms == self.clock_ms - 86_400_000 else -1,
+            traded_since=21, open_orders=5, open_positions=60, orders=1204, fills=1190,
         )  # fmt: skip
 
     async def alerts(self, limit: int, open_only: bool) -> list[Alert]:

@@ -22,20 +22,23 @@ class Intake:
         self.accepted: dict[tuple[str, str], Inbound] = {}
         self.calls = 0
         self._changed = anyio.Event()
-        self.crash_before: Callable[[], None] | None = None
+        self.crash_before: Callable[[], bool] | None = None
+        self.crash_after: Callable[[], bool] | None = None
+        """Where they say so, an acceptance never returns, as if the process had died."""
 
     async def accept(self, messages: Sequence[Inbound]) -> None:
         self.calls += 1
         await anyio.lowlevel.checkpoint()
         if self.errors:
             raise self.errors.pop(0)
-        if self.crash_before is not None:
-            self.crash_before()
+        if self.crash_before is not None and self.crash_before():
             await anyio.sleep_forever()
         for message in messages:
             self.accepted.setdefault((message.source, message.message_id), message)
         self._changed.set()
         self._changed = anyio.Event()
+        if self.crash_after is not None and self.crash_after():
+            await anyio.sleep_forever()
 
     @property
     def texts(self) -> list[str]:

@@ -236,7 +236,7 @@ async def test_metrics_are_prometheus_text_in_base_units(service: FakeService) -
     assert samples["tradekit_storage_rows_total", ()] == 41_000
     assert samples["tradekit_check", ("bot",)] == -1
     assert samples["tradekit_alerts", ("critical",)] == 1
-    assert samples["tradekit_metric", ("active_users",)] == 12
+    assert samples["tradekit_metric", ("users.active",)] == 12
     assert samples["tradekit_process_resident_memory_bytes", ()] > 1_000_000
 
 

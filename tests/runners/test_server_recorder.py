@@ -1,5 +1,7 @@
 """What the page remembers."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from tests.runners.server_service import START_MS, FakeService, an_alert
 from tradekit.domain.alerts import MetricSample
 from tradekit_server.charts import POINTS_MAX, chart, thinned
-from tradekit_server.recorder import DAY_MS, SYMBOLS_MAX, History, Recorder
+from tradekit_server.recorder import DAY_MS, RESPONSE, SYMBOLS_MAX, History, Recorder
 
 steps = st.lists(st.tuples(st.integers(1, 5000), st.floats(-1e6, 1e6)), min_size=1, max_size=400)
 
@@ -22,7 +24,7 @@ def test_history_is_bounded_in_order_and_ends_with_the_newest(steps: list[tuple[
     assert len(points) <= points_max
     assert points[-1] == (time_ms, steps[-1][1])
     assert points[0] == (steps[0][0], steps[0][1])
-    assert all(earlier[0] < later[0] for earlier, later in zip(points, points[1:], strict=False))
+    assert all(earlier[0] < later[0] for earlier, later in pairwise(points))
 
 
 def test_history_gives_up_what_is_older_than_its_window() -> None:
@@ -36,7 +38,7 @@ def test_history_covers_a_long_run_evenly() -> None:
     history = History(window_ms=DAY_MS, points_max=600)
     for second in range(86_400):
         history.add(second * 1000, 0.0)
-    gaps = [later[0] - earlier[0] for earlier, later in zip(history.points, history.points[1:], strict=False)]
+    gaps = [later[0] - earlier[0] for earlier, later in pairwise(history.points)]
     assert len(history.points) > 250
     assert max(gaps[:-1]) <= 2 * min(gaps[:-1])
 
@@ -91,10 +93,10 @@ def test_recorded_instruments_are_bounded() -> None:
 async def test_start_takes_over_what_was_recorded_before_a_restart() -> None:
     service = FakeService()
     times = [service.clock_ms - 30_000, service.clock_ms - 60_000, service.clock_ms - 2 * DAY_MS]
-    service.history["response_ms_p95"] = [MetricSample(time_ms=time_ms, name="response_ms_p95", value=50.0) for time_ms in reversed(times)]
+    service.history[RESPONSE] = [MetricSample(time_ms=time_ms, name=RESPONSE, value=50.0) for time_ms in reversed(times)]
     recorder = Recorder(service)
     await recorder.start()
-    assert [value for _, value in recorder.series["response_ms_p95"].points] == [50.0, 50.0, 14.0]
+    assert [value for _, value in recorder.series[RESPONSE].points] == [50.0, 50.0, 14.0]
 
 
 @pytest.mark.anyio

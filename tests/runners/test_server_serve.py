@@ -88,13 +88,12 @@ async def test_open_request_is_finished_before_stopping() -> None:
         async with httpx.AsyncClient() as client:
             texts.append((await client.get(f"http://127.0.0.1:{port}/")).text)
 
-    async with anyio.create_task_group() as asking:
-        async with anyio.create_task_group() as serving:
-            port = await started(serving, Starlette(routes=[Route("/", slow)]))
-            asking.start_soon(ask, port)
-            await asked.wait()
-            serving.cancel_scope.cancel()
-            answer_now.set()
+    async with anyio.create_task_group() as asking, anyio.create_task_group() as serving:
+        port = await started(serving, Starlette(routes=[Route("/", slow)]))
+        asking.start_soon(ask, port)
+        await asked.wait()
+        serving.cancel_scope.cancel()
+        answer_now.set()
     assert texts == ["done"]
 
 

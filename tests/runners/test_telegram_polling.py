@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from random import Random
 
 import anyio
 import msgspec
@@ -105,7 +106,12 @@ async def test_the_offset_stays_until_the_updates_are_durable(server: BotApiServ
 async def test_a_crash_before_acceptance_loses_nothing(server: BotApiServer) -> None:
     crashed = anyio.Event()
     first, second = Intake(), Intake()
-    first.crash_before = crashed.set
+
+    def crash() -> bool:
+        crashed.set()
+        return True
+
+    first.crash_before = crash
     for number in range(5):
         await server.chat(CHAT).send(f"/{number}")
     async with running(runner_of(server, first)):
@@ -129,6 +135,37 @@ async def test_a_crash_after_acceptance_brings_the_updates_again_under_the_same_
         await eventually(lambda: intake.calls == 2)
         await eventually(lambda: server.stats.pending == 0)
     assert intake.texts == ["/buy"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_crashes_and_lost_answers_lose_nothing_and_repeat_nothing(seed: int) -> None:
+    random = Random(seed)
+    intake = Intake()
+    async with BotApiServer(seed=seed) as server:
+        for kind in ("drop_before", "drop_after", "malformed"):
+            server.faults.add(Fault(kind=kind, methods=("getUpdates",), probability=0.15))  # type: ignore[arg-type]
+        chats = [server.chat(CHAT + number) for number in range(5)]
+        for life in range(8):
+            dies = anyio.Event()
+            for number in range(10):
+                await chats[number % 5].send(f"/buy {life}.{number}")
+            steps = iter([False] * random.randrange(3) + [True])
+
+            def crash(steps: Iterator[bool] = steps, dies: anyio.Event = dies) -> bool:
+                if next(steps, True):
+                    dies.set()
+                return dies.is_set()
+
+            intake.crash_before = crash if random.random() < 0.5 else None
+            intake.crash_after = None if intake.crash_before else crash
+            async with running(runner_of(server, intake, retry_first_s=0.005, poll_s=0)):
+                await dies.wait()
+        intake.crash_before = intake.crash_after = None
+        async with running(runner_of(server, intake, retry_first_s=0.005)):
+            await intake.wait_for(80)
+            await eventually(lambda: server.stats.pending == 0)
+    assert sorted(intake.texts) == sorted(f"/buy {life}.{number}" for life in range(8) for number in range(10))
+    assert not intake.problems
 
 
 async def test_an_error_in_the_engine_is_survived(server: BotApiServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -169,6 +206,8 @@ async def test_an_update_that_is_never_readable_is_recorded_and_passed(server: B
     async with running(runner_of(server, intake)):
         await intake.wait_for(2)
     assert (intake.texts, len(intake.problems)) == (["/2"], 1)
+    # One at a time, so that only the unreadable one is given up.
+    assert [call.parameters["limit"] for call in server.calls if call.method == "getUpdates"][1:5] == ["1"] * 4
 
 
 @pytest.mark.parametrize(

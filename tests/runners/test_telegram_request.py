@@ -103,9 +103,9 @@ async def test_nobody_listens(make: Make) -> None:
 
 async def test_the_token_appears_in_no_log(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     token = "123456:canary-canary-canary"
-    caplog.set_level(logging.DEBUG)
     async with BotApiServer(token=token) as server:
         client = Client(token, api_url=server.url, make_request=lambda connections: make(0.5))
+        caplog.set_level(logging.DEBUG)
         await client.connect()
         server.faults.add(Fault(kind="drop_before", methods=("sendMessage",), count=1))
         with pytest.raises(NetworkError):

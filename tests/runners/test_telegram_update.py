@@ -69,6 +69,7 @@ def test_a_pressed_button() -> None:
         (SIGNER.sign("panic", "4711", NOW_MS), {**ADA, "id": 4712}),
         (SIGNER.sign("panic", "4711", NOW_MS - 2 * 86_400_000), ADA),
     ],
+    ids=["unsigned", "empty", "of another chat", "pressed by another", "expired"],
 )
 def test_a_forged_or_expired_button_is_recorded_and_answered(data: str, sender: dict[str, Any]) -> None:
     decoded = READER.read(clicked(data, sender), NOW_MS)

@@ -25,7 +25,7 @@ class Command:
     usage: str = ""
     """Arguments: capitals stand for values, brackets for what may be left out."""
     example: str = ""
-    """Arguments that work; ``{symbol} {quantity} {price} {order} {source} {signal} {zone}`` are filled in for the user."""
+    """Arguments that work; ``{symbol} {quantity} {held} {held_quantity} {order} {source} {followed}`` are filled in."""
     lane: LaneClass = LaneClass.COMMAND
     is_exit: bool = False
     """Reduces what is at stake: never blocked by the call quota, pause or maintenance."""

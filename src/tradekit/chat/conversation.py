@@ -21,7 +21,7 @@ from tradekit.services.quotas import admit_call
 NewRequest = Callable[..., Request]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Conversation:
     """What the service answers, whatever the transport. Stateless: a dialog is part of the user's session."""
 

@@ -58,16 +58,6 @@ def _held_quantity(state: SessionState, ctx: Context) -> str:
     return text_of(sample if sellable <= ZERO or sample < sellable else sellable)
 
 
-def _price(state: SessionState, ctx: Context) -> str:
-    del state
-    symbol = first_symbol(ctx)
-    instrument, price = ctx.market.instrument(symbol), ctx.price(symbol)
-    if instrument is None or not price:
-        return "30000"
-    coarse = Decimal(1).scaleb(price.adjusted() - 2)
-    return text_of(round_down(price * Decimal("0.95"), max(instrument.tick_size, coarse)))
-
-
 def _source(state: SessionState, ctx: Context) -> str:
     del state
     return ctx.sources[0].name if ctx.sources else "ema-cross"
@@ -76,7 +66,6 @@ def _source(state: SessionState, ctx: Context) -> str:
 _VALUES: dict[str, Callable[[SessionState, Context], str]] = {
     "symbol": lambda state, ctx: first_symbol(ctx),
     "quantity": lambda state, ctx: text_of(sample_quantity(first_symbol(ctx), ctx)),
-    "price": _price,
     "held": _held_symbol,
     "held_quantity": _held_quantity,
     "order": lambda state, ctx: state.orders[0].client_order_id[:8] if state.orders else "all",

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tradekit.domain.amounts import ZERO, decimal_of
 
+TENTH = Decimal("0.1")
 PRICE_DIGITS = 7
 """Significant digits of a price; whole units are always shown."""
 
@@ -27,8 +28,8 @@ def significant(value: Decimal, digits: int) -> str:
 
 
 def money(value: Decimal) -> str:
-    """Quote currency: cents from one unit upwards, four significant digits below."""
-    if abs(value) >= 1:
+    """Quote currency: cents from a tenth of a unit upwards, four significant digits below."""
+    if abs(value) >= TENTH:
         return number(round_to(value, 2))
     return significant(round_to(value, 8), 4)
 

@@ -38,7 +38,8 @@ class Line(msgspec.Struct, frozen=True):
 
 def parse_line(text: str) -> Line:
     """Read a typed line, or ``!data`` of a button: ``cmd:/portfolio``, ``ok:buy:NONCE``, ``no:NONCE``, ``sub:SOURCE``, ``unsub:SOURCE``."""
-    line = text[:LINE_MAX].strip()
+    # Half a surrogate pair is a str that no storage takes.
+    line = text[:LINE_MAX].encode("utf-8", "replace").decode().strip()
     if line.startswith("!"):
         return _button(line[1:].strip())
     return _typed(line)

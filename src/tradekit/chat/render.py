@@ -1,9 +1,9 @@
 """Replies into words and buttons for people.
 
 A template holds ``{name}`` or ``{name:shape}``. Shapes: ``num money signed percent price`` for amounts, ``time`` (Unix milliseconds,
-in the zone of the argument ``zone``), ``duration`` (seconds), ``plural one many``, ``word why mark setting`` (the text ``SHAPE.VALUE``,
-filled with the same arguments), ``text`` (the value is itself a text key). A line that begins with ``[name]`` is shown only if that
-argument is not empty, one that begins with ``[!name]`` only if it is.
+in the zone of the argument ``zone``), ``duration`` (seconds), ``plural one many``, ``word why venue mark setting`` (the text
+``SHAPE.VALUE``, filled with the same arguments), ``text`` (the value is itself a text key). A line that begins with ``[name]`` is
+shown only if that argument is not empty, one that begins with ``[!name]`` only if it is.
 """
 
 import re
@@ -25,7 +25,7 @@ ROW_KEY = "row_key"
 _FIELD = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
 _CONDITION = re.compile(r"\[(!?)(\w+)\] ?")
 _NESTING_MAX = 3
-LOOKUPS = frozenset({"word", "why", "mark", "setting", "text"})
+LOOKUPS = frozenset({"word", "why", "venue", "mark", "setting", "text"})
 """Shapes whose value names another text."""
 
 
@@ -46,13 +46,6 @@ class Rendered(msgspec.Struct, frozen=True):
 def render(reply: Reply, language: str = "en") -> Rendered:
     """Words for a reply. Never raises: what cannot be filled shows as a dash, what is too long is cut and says so."""
     return Rendered(_body(reply, language), _buttons(reply, language))
-
-
-def fields_of(template: str) -> set[str]:
-    """Names of the arguments that a template uses, ``zone`` included where times are shown."""
-    names = {match[1] for match in _FIELD.finditer(template)}
-    names |= {match[2] for line in template.split("\n") for match in _conditions(line)}
-    return names | ({"zone"} if ":time}" in template else set())
 
 
 def fill(template: str, args: Mapping[str, str], language: str, depth: int = 0) -> str:

@@ -131,7 +131,12 @@ class Settings:
     telegram_webhook_secret: str | None = attrs.field(
         default=None,
         repr=_masked,
-        metadata=_about(_WEBHOOK_SECRET, "TRADEKIT_TELEGRAM_WEBHOOK_SECRET", "What Telegram must send along with an update; by default derived from the token", secret=True),
+        metadata=_about(
+            _WEBHOOK_SECRET,
+            "TRADEKIT_TELEGRAM_WEBHOOK_SECRET",
+            "What Telegram must send along with an update; by default derived from the token",
+            secret=True,
+        ),
     )
     telegram_messages_per_s: float = attrs.field(
         default=30.0,

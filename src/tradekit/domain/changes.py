@@ -1,6 +1,7 @@
 """The rows one decision produces. All of them are committed, or none."""
 
 import msgspec
+from msgspec.structs import astuple
 
 from tradekit.domain.alerts import Alert, MetricSample
 from tradekit.domain.audit import AuditEntry
@@ -59,11 +60,11 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
-        return any(getattr(self, name) for name in TABLES)
+        return any(astuple(self))
 
     def __len__(self) -> int:
         """Rows to write."""
-        return sum(len(getattr(self, name)) for name in TABLES)
+        return sum(map(len, astuple(self)))
 
 
 TABLES: tuple[str, ...] = Changes.__struct_fields__
@@ -76,12 +77,16 @@ def together(*parts: Changes) -> Changes:
     parts = tuple(part for part in parts if part is not NOTHING)
     if len(parts) == 1:
         return parts[0]
-    rows: dict[str, tuple[object, ...]] = {}
-    for name in TABLES:
-        columns = [column for part in parts if (column := getattr(part, name))]
-        if columns:
-            rows[name] = columns[0] if len(columns) == 1 else tuple(row for column in columns for row in column)
-    return Changes(**rows)  # type: ignore[arg-type]
+    rows: dict[str, list[object]] = {}
+    for part in parts:
+        for name, column in zip(TABLES, astuple(part), strict=True):
+            if column:
+                known = rows.get(name)
+                if known is None:
+                    rows[name] = list(column)
+                else:
+                    known.extend(column)
+    return Changes(**{name: tuple(column) for name, column in rows.items()})  # type: ignore[arg-type]
 
 
 def state_changes(old: SessionState, new: SessionState) -> Changes:

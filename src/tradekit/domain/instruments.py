@@ -60,7 +60,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def instrument_for(symbol: Symbol, price: Decimal) -> Instrument:
-    """Reasonable steps for an instrument known only by its price: five significant digits of price, one cent of notional.
+    """Reasonable steps for an instrument known only by its price: seven significant digits of price, steps worth 0.1 to 1 of quote.
 
     Live venues bring their own; this serves replayed and simulated markets.
     """
@@ -74,4 +74,5 @@ def instrument_for(symbol: Symbol, price: Decimal) -> Instrument:
         tick_size=Decimal(1).scaleb(min(tick_exponent, 0)),
         step_size=Decimal(1).scaleb(step_exponent),
         min_qty=Decimal(1).scaleb(step_exponent),
+        max_qty=Decimal(1).scaleb(7 - price.adjusted()),
     )

@@ -199,7 +199,9 @@ def _instrument_tradable(case: Case) -> Denial | None:
 
 def _not_locked(case: Case) -> Denial | None:
     until_ms = case.state.session.locked_until_ms
-    return Denial(Check.LOCKED, {"lock": "cooldown", "until_ms": str(until_ms)}) if case.now_ms < until_ms else None
+    if case.now_ms < until_ms:
+        return Denial(Check.LOCKED, {"lock": "cooldown", "until_ms": str(until_ms), "zone": case.state.settings.time_zone})
+    return None
 
 
 def _fresh_price(case: Case) -> Denial | None:
@@ -218,7 +220,9 @@ def _price_known(case: Case) -> Denial | None:
 def _price_deviation(case: Case) -> Denial | None:
     if case.request.price is None or case.quote is None:
         return None
-    away = abs(case.request.price / case.quote.price - 1) * HUNDRED
+    away = (case.request.price / case.quote.price - 1) * HUNDRED
+    # Selling far above the market is a take-profit; only selling far below it can be a slip.
+    away = -away if case.request.side is Side.SELL else abs(away)
     if away > case.policy.price_deviation_max_pct:
         facts = {"price": f"{case.request.price:f}", "market": f"{case.quote.price:f}"}
         return Denial(Check.PRICE_DEVIATION, {**facts, "limit_pct": f"{case.policy.price_deviation_max_pct:f}"})

@@ -45,21 +45,26 @@ class Fanout:
         orchestrator: Orchestrator,
         telemetry: Telemetry,
         context: Callable[[str], Context],
+        sessions_max: int,
     ) -> None:
         self._storage, self._clock, self._directory, self._sessions = storage, clock, directory, sessions
         self._orchestrator, self._telemetry, self._context = orchestrator, telemetry, context
+        # What all batches hold in memory stays below half of what fits, so that two of them never wait for each other.
+        self._batch_users = max(1, min(BATCH_USERS, sessions_max // (2 * BATCHES_IN_FLIGHT_MAX)))
         self._queue: deque[tuple[Signal, bool]] = deque()
+        self._postponed = False
         self._wake = anyio.Event()
         self._working = False
 
     def publish(self, signal: Signal, *, resumed: bool = False) -> None:
         """Fan a stored signal out.
 
-        Above the bound it stays in the storage, where it is pending, and is fanned out after a restart or by the next sweep.
+        Above the bound it stays in the storage and is taken up from there once the queue is empty.
         """
         if len(self._queue) >= WAITING_MAX:
             log.error("fan-out: %s signals wait; %s stays in the storage", WAITING_MAX, signal.signal_id)
             self._telemetry.count("signals.postponed")
+            self._postponed = True
             return
         self._queue.append((signal, resumed))
         self._wake.set()
@@ -71,8 +76,7 @@ class Fanout:
 
     async def run(self) -> None:
         """Fan out until cancelled, one signal after the other."""
-        for signal in await self._storage.pending_signals():
-            self.publish(signal, resumed=True)
+        await self._take_up()
         while True:
             await self._wake.wait()
             while self._queue:
@@ -80,6 +84,14 @@ class Fanout:
                 await self._fan_out(*self._queue.popleft())
                 self._working = False
             self._wake = anyio.Event()
+            if self._postponed:
+                await self._take_up()
+
+    async def _take_up(self) -> None:
+        """Continue with what the storage knows to be unfinished."""
+        self._postponed = False
+        for signal in await self._storage.pending_signals():
+            self.publish(signal, resumed=True)
 
     async def _fan_out(self, signal: Signal, resumed: bool) -> None:
         users = self._directory.followers(signal.source)
@@ -108,9 +120,9 @@ class Fanout:
         failed: list[int] = []
         slots = anyio.Semaphore(BATCHES_IN_FLIGHT_MAX, fast_acquire=True)
         async with anyio.create_task_group() as batches:
-            for start in range(0, len(users), BATCH_USERS):
+            for start in range(0, len(users), self._batch_users):
                 await slots.acquire()
-                batches.start_soon(self._batch, signal, users[start : start + BATCH_USERS], slots, failed)
+                batches.start_soon(self._batch, signal, users[start : start + self._batch_users], slots, failed)
                 await anyio.lowlevel.checkpoint()
         return failed
 

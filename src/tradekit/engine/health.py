@@ -1,6 +1,7 @@
 """Health checks: each has a deadline, the worst of them is the service's health."""
 
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -13,6 +14,7 @@ from tradekit.ports.host import HostProbe, HostSample
 log = logging.getLogger(__name__)
 
 DEADLINE_S = 5.0
+CPU_ROUNDS = 4
 
 Check = Callable[[], Awaitable[Finding]]
 
@@ -24,6 +26,7 @@ class HealthMonitor:
         self._clock, self._host, self._telemetry, self._active_users = clock, host, telemetry, active_users
         self._checks: dict[str, Check] = {}
         self.host: HostSample = host.sample()
+        self._cpu: deque[float] = deque(maxlen=CPU_ROUNDS)
         self.report = HealthReport(overall_status=HealthStatus.HEALTHY, time_ms=clock.now_ms(), checks={}, metrics={})
 
     def add(self, name: str, check: Check) -> None:
@@ -46,7 +49,7 @@ class HealthMonitor:
                 tasks.start_soon(self._one, name, check, findings)
         self.host = self._host.sample()
         metrics = {
-            "cpu_usage": graded(round(self.host.cpu_percent, 1), 90, 101, unit="percent"),
+            "cpu_usage": self._cpu_usage(),
             "memory_usage": graded(round(self.host.memory_percent, 1), 85, 95, unit="percent"),
             "active_users": Finding(status=HealthStatus.HEALTHY, value=self._active_users(), unit="users"),
         }
@@ -54,6 +57,12 @@ class HealthMonitor:
         ordered = {name: findings[name] for name in (*self._checks, "resources")}
         self.report = HealthReport(overall_status=worst(ordered), time_ms=self._clock.now_ms(), checks=ordered, metrics=metrics)
         return self.report
+
+    def _cpu_usage(self) -> Finding:
+        """Averaged over the last rounds: a busy moment is no trouble, two busy minutes are."""
+        self._cpu.append(self.host.cpu_percent)
+        average = round(sum(self._cpu) / len(self._cpu), 1)
+        return graded(average, 90 if len(self._cpu) == CPU_ROUNDS else 101, 101, unit="percent")
 
     def _resources(self, metrics: dict[str, Finding]) -> Finding:
         disk = graded(self.host.disk_percent, 90, 98)

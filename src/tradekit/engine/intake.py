@@ -72,6 +72,8 @@ class Intake:
         self._handler, self._lane_class, self._offer, self._confirm = handler, lane_class, offer, confirm
         self._recent: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._newest: dict[str, int] = {}
+        self._storing: dict[tuple[str, str], list[Callable[[Exception | None], None]]] = {}
+        """Keys with the storage, and who else waits for its answer."""
         self._failed: set[int] = set()
         self._wake = anyio.Event()
         orchestrator.on_failed_inbox = self._failed_later
@@ -89,6 +91,10 @@ class Intake:
         stored = _Answers()
         for message in messages:
             key = (message.source, message.message_id)
+            if key in self._storing:
+                # The first copy is not durable yet: this one must not be acknowledged before it is.
+                self._storing[key].append(stored.follow())
+                continue
             if key in self._recent:
                 self._telemetry.count("inbox.repeated")
                 continue
@@ -97,6 +103,7 @@ class Intake:
             fresh = not dead and self._is_newest(message)
             dispatch_later = None if dead or fresh else row
             self._storage.submit(Changes(inbox=(row,), dead_letters=dead), stored.expect(self._stored, key, dispatch_later))
+            self._storing[key] = []
             self._remember(key)
             if fresh:
                 self._dispatch(row)
@@ -136,6 +143,12 @@ class Intake:
 
     def _stored(self, key: tuple[str, str], later: InboxMessage | None, error: Exception | None) -> Exception | None:
         """Note what the storage said; a repeat that only the storage knew is no error."""
+        verdict = self._judge(key, later, error)
+        for follower in self._storing.pop(key, ()):
+            follower(verdict)
+        return verdict
+
+    def _judge(self, key: tuple[str, str], later: InboxMessage | None, error: Exception | None) -> Exception | None:
         if error is None:
             self._telemetry.count("inbox.stored")
             if later is not None:
@@ -269,12 +282,20 @@ class _Answers:
         self._open += 1
 
         def done(error: Exception | None) -> None:
-            self._error = judge(key, later, error) or self._error
-            self._open -= 1
-            if not self._open:
-                self._event.set()
+            self._arrived(judge(key, later, error))
 
         return done
+
+    def follow(self) -> Callable[[Exception | None], None]:
+        """Wait for somebody else's answer too."""
+        self._open += 1
+        return self._arrived
+
+    def _arrived(self, error: Exception | None) -> None:
+        self._error = error or self._error
+        self._open -= 1
+        if not self._open:
+            self._event.set()
 
     async def wait(self) -> None:
         if self._open:

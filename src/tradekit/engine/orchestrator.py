@@ -218,7 +218,8 @@ class Orchestrator:
         messages: list[OutgoingMessage] = []
         if envelope.reply_to is not None:
             messages += [self.message(state, envelope.reply_to, reply, now_ms) for reply in decision.replies]
-        for identity in state.identities:
+        reachable = state.user is not None and state.user.reachable
+        for identity in state.identities if reachable else ():
             messages += [self.message(state, identity, notice, now_ms) for notice in decision.notices]
         return tuple(messages)
 

@@ -1,13 +1,20 @@
 """What the engine says of itself: health checks, statistics for people, flat metrics for time series."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from tradekit.domain.health import Finding, HealthStatus, graded
-
-if TYPE_CHECKING:
-    from tradekit.engine.service import Service
+from tradekit.engine.directory import Directory
+from tradekit.engine.fanout import Fanout
+from tradekit.engine.gateway import Gateway
+from tradekit.engine.health import HealthMonitor
+from tradekit.engine.market import Market
+from tradekit.engine.orchestrator import Orchestrator
+from tradekit.engine.outbox import Outbox
+from tradekit.engine.sessions import Sessions
+from tradekit.engine.telemetry import Telemetry
+from tradekit.ports.clock import Clock
+from tradekit.ports.exchange import Exchange
+from tradekit.ports.storage import Storage
 
 MARKET_STALE_S = 300
 QUEUE_DEGRADED = 5_000
@@ -17,7 +24,28 @@ DATABASE_DEAD_MS = 4_000.0
 LATENCY_TARGET_MS = 100.0
 
 
-def add_checks(service: Service) -> None:
+class Engine(Protocol):
+    """The parts that are looked at."""
+
+    storage: Storage
+    exchange: Exchange
+    market: Market
+    clock: Clock
+    telemetry: Telemetry
+    directory: Directory
+    sessions: Sessions
+    health: HealthMonitor
+    outbox: Outbox
+    gateway: Gateway
+    orchestrator: Orchestrator
+    fanout: Fanout
+    started_ms: int
+
+    def active_users(self) -> int:
+        """Registered users in memory."""
+
+
+def add_checks(service: Engine) -> None:
     """Register the engine's own checks; runners add or replace those of what they run."""
     monitor = service.health
 
@@ -57,7 +85,7 @@ def add_checks(service: Service) -> None:
     monitor.disabled("network", "nothing outside this machine is used")
 
 
-def statistics(service: Service) -> dict[str, Any]:
+def statistics(service: Engine) -> dict[str, Any]:
     """For ``/stats`` and the page: plain values by subject."""
     telemetry, counts, host = service.telemetry, service.telemetry.counts, service.health.host
     p50, p95, p99 = telemetry.quantiles("handle_ms", 0.5, 0.95, 0.99)
@@ -107,7 +135,7 @@ def statistics(service: Service) -> dict[str, Any]:
     }
 
 
-def flat_metrics(service: Service) -> dict[str, float]:
+def flat_metrics(service: Engine) -> dict[str, float]:
     """Numbers worth keeping as time series, named ``subject.name``."""
     flat: dict[str, float] = {}
     for subject, values in statistics(service).items():

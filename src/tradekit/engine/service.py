@@ -7,10 +7,12 @@ from decimal import Decimal
 import anyio
 import anyio.abc
 import attrs
+import msgspec
 
 from tradekit.domain.changes import Changes
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.risk import TradingPolicy
+from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import DEFAULT_TIERS, Tiers
 from tradekit.domain.users import Identity
@@ -34,7 +36,7 @@ from tradekit.ports.entropy import Entropy
 from tradekit.ports.exchange import Exchange
 from tradekit.ports.host import HostProbe
 from tradekit.ports.storage import Storage
-from tradekit.services.decisions import Context, Decision, Source
+from tradekit.services.decisions import Context, Decision, Handler, Read, Source
 from tradekit.services.signals import provider_source
 from tradekit.services.users import set_reachable
 
@@ -118,6 +120,7 @@ class Service:
             orchestrator=self.orchestrator,
             telemetry=self.telemetry,
             context=self.context,
+            sessions_max=self.options.max_concurrent_users,
         )
         self.intake = Intake(
             storage=self.storage,
@@ -127,7 +130,7 @@ class Service:
             sessions=self.sessions,
             orchestrator=self.orchestrator,
             telemetry=self.telemetry,
-            handler=self.handler,
+            handler=self._heard_from,
             lane_class=self.lane_class,
             offer=self.outbox.offer,
             confirm=self.confirms,
@@ -267,6 +270,17 @@ class Service:
 
     def _post(self, envelope: Envelope) -> None:
         self.orchestrator.post(envelope)
+
+    def _heard_from(self, text: str, identity: Identity, display_name: str) -> Handler:
+        """The conversation, noting that somebody who could not be reached is back."""
+        inner = self.handler(text, identity, display_name)
+
+        def handler(state: SessionState, ctx: Context) -> Decision | Read:
+            if state.user is not None and not state.user.reachable:
+                state = msgspec.structs.replace(state, user=msgspec.structs.replace(state.user, reachable=True))
+            return inner(state, ctx)
+
+        return handler
 
     def _unreachable(self, user_id: int) -> None:
         self._post(

@@ -1,10 +1,12 @@
 """What a venue says of an order, applied to the user's account."""
 
+from decimal import Decimal
+
 import msgspec
 
 from tradekit.domain.amounts import ZERO, money
 from tradekit.domain.changes import Changes, together
-from tradekit.domain.orders import TERMINAL, Fill, Order, OrderReport, OrderState, Side, may_become
+from tradekit.domain.orders import TERMINAL, Fill, Order, OrderReport, OrderState, may_become
 from tradekit.domain.portfolio import LedgerEntry, Trade, book
 from tradekit.domain.replies import Reply
 from tradekit.domain.sessions import SessionState, replace_order, replace_position
@@ -78,7 +80,7 @@ def _apply(state: SessionState, order: Order, report: OrderReport, ctx: Context)
     state = begin_day(state, ctx)
     fills = _new_fills(order, report)
     state, booked, ledger, trades = _book(state, order, fills, ctx)
-    moved = _moved(booked, report, ctx)
+    moved = _moved(order, booked, report, ctx)
     if moved == order:
         return unchanged(state, result=order)
     state, moved = _settle_quota(state, moved)
@@ -130,7 +132,7 @@ def _book(
     return state, order, tuple(ledger), tuple(trades)
 
 
-def _moved(order: Order, report: OrderReport, ctx: Context) -> Order:
+def _moved(before: Order, order: Order, report: OrderReport, ctx: Context) -> Order:
     """The order in the state that fills and venue agree on; a state that cannot follow is a report out of order and is passed over."""
     state = order.state
     if order.cum_qty >= order.quantity:
@@ -142,17 +144,21 @@ def _moved(order: Order, report: OrderReport, ctx: Context) -> Order:
     elif order.cum_qty and order.state in {OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.TRIGGERED, OrderState.UNKNOWN}:
         state = OrderState.PARTIALLY_FILLED
     over = state in TERMINAL
-    kept = order.reserved
-    if order.side is Side.BUY:
-        kept = ZERO if over else money(order.reserved * (order.quantity - order.cum_qty) / order.quantity) if order.cum_qty else kept
     moved = replace(
         order,
         state=state,
-        reserved=kept,
+        reserved=ZERO if over else _still_reserved(before, order),
         venue_order_id=report.venue_order_id or order.venue_order_id,
         reason=report.reason if over else order.reason,
     )
     return moved if moved == order else replace(moved, updated_ms=ctx.now_ms)
+
+
+def _still_reserved(before: Order, order: Order) -> Decimal:
+    """The reservation shrinks with what is left to fill."""
+    if order.cum_qty == before.cum_qty or not before.reserved:
+        return before.reserved
+    return money(before.reserved * (order.quantity - order.cum_qty) / (before.quantity - before.cum_qty))
 
 
 def _settle_quota(state: SessionState, order: Order) -> tuple[SessionState, Order]:

@@ -115,6 +115,7 @@ class GroupCommit:
         finally:
             with anyio.move_on_after(self._drain_s, shield=True):
                 while self._commands or self._bulk:
+                    await anyio.lowlevel.checkpoint_if_cancelled()
                     await self._write_group()
             self._stopped = True
             left = [*self._commands, *self._bulk]

@@ -69,7 +69,13 @@ def _of_users(model: Model, *left_out: str) -> sa.Select[Any]:
 
 
 _later = usage.alias("later")
-_current_start = sa.select(sa.func.max(_later.c.starts_ms)).where(_later.c.user_id == _chosen.c.value).scalar_subquery()
+_current_day = (
+    sa.select(_later.c.day)
+    .where(_later.c.user_id == _chosen.c.value)
+    .order_by(_later.c.starts_ms.desc())
+    .limit(sa.literal_column("1"))
+    .scalar_subquery()
+)
 
 SESSION_USERS = Query(_of_users(tables.Users))
 SESSION_IDENTITIES = Query(
@@ -81,12 +87,11 @@ SESSION_SETTINGS = Query(_of_users(tables.Settings))
 SESSION_SCALARS = Query(_of_users(tables.TradingSessions))
 SESSION_CURRENT_DAY = Query(
     _rows(tables.UsageCounters).select_from(
-        sa.join(_chosen, usage, sa.and_(usage.c.user_id == _chosen.c.value, usage.c.starts_ms == _current_start))
+        sa.join(_chosen, usage, sa.and_(usage.c.user_id == _chosen.c.value, usage.c.day == _current_day))
     )
 )
-SESSION_OPEN_DAYS = Query(
-    _of_users(tables.UsageCounters).where(usage.c.reserved > sa.text("0")).order_by(usage.c.user_id, usage.c.starts_ms)
-)
+# Not ordered: that would make SQLite prefer the index that gives the order, and read every day of a user.
+SESSION_OPEN_DAYS = Query(_of_users(tables.UsageCounters).where(usage.c.reserved > sa.text("0")))
 SESSION_POSITIONS = Query(_of_users(tables.Positions).order_by(positions.c.user_id, positions.c.opened_ms, positions.c.symbol))
 SESSION_ORDERS = Query(_of_users(tables.Orders, "id").where(_OPEN).order_by(orders.c.id))
 SESSION_SUBSCRIPTIONS = Query(

@@ -34,6 +34,7 @@ _names = msgspec.json.Decoder(tuple[str, ...])
 
 # The users of one fan-out trade at the same price and often the same size: most amounts repeat. Equal decimals have equal text.
 _text = lru_cache(maxsize=8192)(text_of)
+_decimal = lru_cache(maxsize=8192)(decimal_of)
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -55,7 +56,7 @@ def _maybe(value: Decimal | None) -> str | None:
 
 
 def _amount_or_none(text: str | None) -> Decimal | None:
-    return None if text is None else decimal_of(text)
+    return None if text is None else _decimal(text)
 
 
 def _list(names: tuple[str, ...]) -> str:
@@ -96,9 +97,9 @@ def settings_row(keyed: tuple[int, int, UserSettings]) -> Row:
 
 def settings_of(r: Row) -> UserSettings:
     return UserSettings(
-        language=r[2], time_zone=r[3], symbols=_tuple(r[4]), sizing=_sizing(r[5]), size=decimal_of(r[6]),
-        risk_per_trade_pct=decimal_of(r[7]), max_exposure_pct=decimal_of(r[8]), stop_loss_pct=_amount_or_none(r[9]),
-        take_profit_pct=_amount_or_none(r[10]), max_daily_loss_pct=decimal_of(r[11]), max_drawdown_pct=decimal_of(r[12]),
+        language=r[2], time_zone=r[3], symbols=_tuple(r[4]), sizing=_sizing(r[5]), size=_decimal(r[6]),
+        risk_per_trade_pct=_decimal(r[7]), max_exposure_pct=_decimal(r[8]), stop_loss_pct=_amount_or_none(r[9]),
+        take_profit_pct=_amount_or_none(r[10]), max_daily_loss_pct=_decimal(r[11]), max_drawdown_pct=_decimal(r[12]),
         cooldown_s=r[13], notify_fills=r[14] == 1, notify_signals=r[15] == 1,
     )  # fmt: skip
 
@@ -113,8 +114,8 @@ def session_row(keyed: tuple[int, int, TradingSession]) -> Row:
 
 def session_of(r: Row) -> TradingSession:
     return TradingSession(
-        status=_session_status(r[2]), cash=decimal_of(r[3]), realized_today=decimal_of(r[4]), day_start_equity=decimal_of(r[5]),
-        peak_equity=decimal_of(r[6]), locked_until_ms=r[7], api=MinuteUsage(minute=r[8], calls=r[9]),
+        status=_session_status(r[2]), cash=_decimal(r[3]), realized_today=_decimal(r[4]), day_start_equity=_decimal(r[5]),
+        peak_equity=_decimal(r[6]), locked_until_ms=r[7], api=MinuteUsage(minute=r[8], calls=r[9]),
     )  # fmt: skip
 
 
@@ -145,9 +146,9 @@ def instrument_row(i: Instrument) -> Row:
 
 def instrument_of(r: Row) -> Instrument:
     return Instrument(
-        symbol=r[0], base=r[1], quote=r[2], tick_size=decimal_of(r[3]), step_size=decimal_of(r[4]), min_qty=decimal_of(r[5]),
-        max_qty=decimal_of(r[6]), min_notional=decimal_of(r[7]), max_notional=decimal_of(r[8]), maker_fee=decimal_of(r[9]),
-        taker_fee=decimal_of(r[10]), tradable=r[11] == 1,
+        symbol=r[0], base=r[1], quote=r[2], tick_size=_decimal(r[3]), step_size=_decimal(r[4]), min_qty=_decimal(r[5]),
+        max_qty=_decimal(r[6]), min_notional=_decimal(r[7]), max_notional=_decimal(r[8]), maker_fee=_decimal(r[9]),
+        taker_fee=_decimal(r[10]), tradable=r[11] == 1,
     )  # fmt: skip
 
 
@@ -159,7 +160,7 @@ def signal_row(s: Signal) -> Row:
 
 def signal_of(r: Row) -> Signal:
     return Signal(
-        signal_id=r[0], source=r[1], symbol=r[2], side=_side(r[3]), price=decimal_of(r[4]), bar_ms=r[5], created_ms=r[6],
+        signal_id=r[0], source=r[1], symbol=r[2], side=_side(r[3]), price=_decimal(r[4]), bar_ms=r[5], created_ms=r[6],
         expires_ms=r[7], advanced=r[8] == 1, note=r[9],
     )  # fmt: skip
 
@@ -199,9 +200,9 @@ def order_progress(o: Order) -> Row:
 def order_of(r: Row) -> Order:
     return Order(
         client_order_id=r[0], user_id=r[1], partition=r[2], cause=r[3], symbol=r[4], side=_side(r[5]), type=_order_type(r[6]),
-        quantity=decimal_of(r[7]), price=_amount_or_none(r[8]), time_in_force=_tif(r[9]), post_only=r[10] == 1, reduce_only=r[11] == 1,
-        mode=_mode(r[12]), state=_order_state(r[13]), reason=r[14], venue_order_id=r[15], signal_id=r[16], reserved=decimal_of(r[17]),
-        quota_day=r[18], cum_qty=decimal_of(r[19]), cum_quote=decimal_of(r[20]), cum_fee=decimal_of(r[21]), created_ms=r[22],
+        quantity=_decimal(r[7]), price=_amount_or_none(r[8]), time_in_force=_tif(r[9]), post_only=r[10] == 1, reduce_only=r[11] == 1,
+        mode=_mode(r[12]), state=_order_state(r[13]), reason=r[14], venue_order_id=r[15], signal_id=r[16], reserved=_decimal(r[17]),
+        quota_day=r[18], cum_qty=_decimal(r[19]), cum_quote=_decimal(r[20]), cum_fee=_decimal(r[21]), created_ms=r[22],
         updated_ms=r[23],
     )  # fmt: skip
 
@@ -215,8 +216,8 @@ def fill_row(f: Fill) -> Row:
 
 def fill_of(r: Row) -> Fill:
     return Fill(
-        trade_id=r[0], client_order_id=r[1], user_id=r[2], partition=r[3], symbol=r[4], side=_side(r[5]), quantity=decimal_of(r[6]),
-        price=decimal_of(r[7]), fee=decimal_of(r[8]), liquidity=_liquidity(r[9]), time_ms=r[10],
+        trade_id=r[0], client_order_id=r[1], user_id=r[2], partition=r[3], symbol=r[4], side=_side(r[5]), quantity=_decimal(r[6]),
+        price=_decimal(r[7]), fee=_decimal(r[8]), liquidity=_liquidity(r[9]), time_ms=r[10],
     )  # fmt: skip
 
 
@@ -230,8 +231,8 @@ def position_row(keyed: tuple[int, int, Position]) -> Row:
 
 def position_of(r: Row) -> Position:
     return Position(
-        symbol=r[1], quantity=decimal_of(r[3]), cost=decimal_of(r[4]), opened_ms=r[5], bought=decimal_of(r[6]), spent=decimal_of(r[7]),
-        received=decimal_of(r[8]), fees=decimal_of(r[9]), entry_orders=r[10],
+        symbol=r[1], quantity=_decimal(r[3]), cost=_decimal(r[4]), opened_ms=r[5], bought=_decimal(r[6]), spent=_decimal(r[7]),
+        received=_decimal(r[8]), fees=_decimal(r[9]), entry_orders=r[10],
     )  # fmt: skip
 
 
@@ -244,8 +245,8 @@ def trade_row(t: Trade) -> Row:
 
 def trade_of(r: Row) -> Trade:
     return Trade(
-        user_id=r[0], partition=r[1], symbol=r[2], quantity=decimal_of(r[3]), entry_price=decimal_of(r[4]), exit_price=decimal_of(r[5]),
-        pnl=decimal_of(r[6]), fees=decimal_of(r[7]), opened_ms=r[8], closed_ms=r[9], closing_order=r[10],
+        user_id=r[0], partition=r[1], symbol=r[2], quantity=_decimal(r[3]), entry_price=_decimal(r[4]), exit_price=_decimal(r[5]),
+        pnl=_decimal(r[6]), fees=_decimal(r[7]), opened_ms=r[8], closed_ms=r[9], closing_order=r[10],
     )  # fmt: skip
 
 
@@ -255,7 +256,7 @@ def ledger_row(e: LedgerEntry) -> Row:
 
 def ledger_of(r: Row) -> LedgerEntry:
     return LedgerEntry(
-        user_id=r[0], partition=r[1], kind=_ledger_kind(r[2]), amount=decimal_of(r[3]), balance=decimal_of(r[4]), reference=r[5],
+        user_id=r[0], partition=r[1], kind=_ledger_kind(r[2]), amount=_decimal(r[3]), balance=_decimal(r[4]), reference=r[5],
         time_ms=r[6],
     )  # fmt: skip
 
@@ -271,8 +272,8 @@ def performance_row(d: DayPerformance) -> Row:
 
 def performance_of(r: Row) -> DayPerformance:
     return DayPerformance(
-        user_id=r[0], day=r[1], partition=r[2], fills=r[3], trades=r[4], wins=r[5], volume=decimal_of(r[6]), fees=decimal_of(r[7]),
-        pnl=decimal_of(r[8]),
+        user_id=r[0], day=r[1], partition=r[2], fills=r[3], trades=r[4], wins=r[5], volume=_decimal(r[6]), fees=_decimal(r[7]),
+        pnl=_decimal(r[8]),
     )  # fmt: skip
 
 

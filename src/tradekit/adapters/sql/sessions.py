@@ -50,7 +50,8 @@ def _usage(current: DayUsage | None, reserved: list[DayUsage]) -> Usage:
     """The current day last; earlier ones only while something is reserved on them."""
     if current is None:
         return ()
-    return (*(day for day in reserved if day.day != current.day), current)
+    earlier = [day for day in reserved if day.day != current.day]
+    return (*sorted(earlier, key=lambda day: day.starts_ms), current)
 
 
 def _by_user(db: sqlite3.Connection, query: Query, ids: str, decode: Callable[[rows.Row], T]) -> dict[int, T]:

@@ -122,7 +122,13 @@ class UsageCounters(Row, table=True):
     __tablename__ = "usage_counters"
     __table_args__ = (
         sa.Index(None, "user_id", "starts_ms"),
-        sa.Index("ix_usage_counters_reserved", "user_id", sqlite_where=sa.text("reserved > 0"), postgresql_where=sa.text("reserved > 0")),
+        sa.Index(
+            "ix_usage_counters_reserved",
+            "user_id",
+            "reserved",
+            sqlite_where=sa.text("reserved > 0"),
+            postgresql_where=sa.text("reserved > 0"),
+        ),
         COMPACT,
     )
     user_id: int = _key()
@@ -201,7 +207,7 @@ class Orders(Row, table=True):
     __table_args__ = (
         sa.UniqueConstraint("client_order_id"),
         sa.Index(None, "user_id"),
-        sa.Index("ix_orders_open", "user_id", sqlite_where=sa.text("is_open = 1"), postgresql_where=sa.text("is_open = 1")),
+        sa.Index("ix_orders_open", "user_id", "is_open", sqlite_where=sa.text("is_open = 1"), postgresql_where=sa.text("is_open = 1")),
     )
     id: int | None = _appended()
     """Appended: a hash as the key of a large table costs four times as much."""

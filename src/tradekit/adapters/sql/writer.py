@@ -14,16 +14,11 @@ from tradekit.domain.errors import Duplicate, OwnershipLost, StorageFailed, Trad
 
 Outcomes = list[TradekitError | None]
 
+BAD_VALUE = (ValueError, TypeError, AttributeError, OverflowError)
+"""What a value of the wrong kind raises on its way to a row."""
+
 # What one commit's rows can do wrong; anything else that sqlite3 raises concerns the file and fails the whole group.
-BAD_ROW = (
-    sqlite3.IntegrityError,
-    sqlite3.DataError,
-    sqlite3.ProgrammingError,
-    sqlite3.InterfaceError,
-    ValueError,
-    TypeError,
-    OverflowError,
-)
+BAD_ROW = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError, *BAD_VALUE)
 
 _UNIQUE = "UNIQUE constraint failed: "
 
@@ -125,18 +120,23 @@ class SqliteWriter:
     def _attempt(self, group: Sequence[Changes]) -> Outcomes:
         """A savepoint per attempt: the guilty one is found by halving, without another wait for the disk."""
         self._db.execute("SAVEPOINT attempt")
+        refusal: TradekitError | None = None
         try:
             self._insert(group)
         except _Refused as refused:
-            self._db.execute("ROLLBACK TO attempt")
+            refusal = refused.error
+        except BAD_VALUE as error:
+            refusal = StorageFailed(reason=repr(error))
+        if refusal is None:
             self._db.execute("RELEASE attempt")
-            self._heads.clear()
-            if len(group) == 1:
-                return [refused.error]
-            half = len(group) // 2
-            return self._attempt(group[:half]) + self._attempt(group[half:])
+            return [None] * len(group)
+        self._db.execute("ROLLBACK TO attempt")
         self._db.execute("RELEASE attempt")
-        return [None] * len(group)
+        self._heads.clear()
+        if len(group) == 1:
+            return [refusal]
+        half = len(group) // 2
+        return self._attempt(group[:half]) + self._attempt(group[half:])
 
     def _insert(self, group: Sequence[Changes]) -> None:
         for write in statements.BEFORE_SUBSCRIPTIONS:
@@ -153,10 +153,7 @@ class SqliteWriter:
 
     def _rows(self, write: Write, group: Sequence[Changes]) -> None:
         field, encode = write.field, write.encode
-        try:
-            rows = [encode(value) for changes in group if (values := getattr(changes, field)) for value in values]
-        except (ValueError, TypeError, AttributeError) as error:
-            raise _Refused(StorageFailed(reason=f"{write.table}: {error!r}")) from error
+        rows = [encode(value) for changes in group if (values := getattr(changes, field)) for value in values]
         if rows:
             self._execute(write, rows)
 

@@ -73,7 +73,7 @@ TEXTS: dict[str, str] = {
     "position.unpriced": "• {quantity:num} {base}: paid {average:price} {quote}, cost {cost:money} {quote}, no price yet",
     "usage": (
         "📈 {tier} plan\n"
-        "Trades today: {used} of {daily_trades} used, {left} left\n"
+        "Today: {used} of {daily_trades} trades used, {left} left\n"
         "[reserved] Reserved by orders under way: {reserved}\n"
         "Resets {resets_ms:time}\n"
         "Commands this minute: {calls} of {api_calls}\n"

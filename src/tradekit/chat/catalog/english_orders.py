@@ -49,17 +49,17 @@ TEXTS: dict[str, str] = {
     "order.pending_cancel": "⏳ {mode:word} {side:word} {quantity:num} {symbol}: asked the venue to cancel order {order_id}.",
     "order.canceled": (
         "🚫 {mode:word} {side:word} {quantity:num} {symbol}: canceled, {filled:num} filled{market:mark}\n"
-        "[reason] Reason: {reason:why}\n"
+        "[reason] Reason: {reason:venue}\n"
         "Order {order_id}" + _SIGNAL
     ),
     "order.rejected": (
         "❌ {mode:word} {side:word} {quantity:num} {symbol}: refused by the venue, nothing was traded\n"
-        "[reason] Reason: {reason:why}\n"
+        "[reason] Reason: {reason:venue}\n"
         "Order {order_id}" + _SIGNAL
     ),
     "order.expired": (
         "⌛ {mode:word} {side:word} {quantity:num} {symbol}: expired, {filled:num} filled{market:mark}\n"
-        "[reason] Reason: {reason:why}\n"
+        "[reason] Reason: {reason:venue}\n"
         "Order {order_id}" + _SIGNAL
     ),
     "order.unknown": (

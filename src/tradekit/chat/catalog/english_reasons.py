@@ -42,8 +42,7 @@ _DENIED: dict[str, str] = {
         "Take less, or change the limit: /risk"
     ),
     "MAX_EXPOSURE": (
-        "🛡 Positions already tie up {exposure:money} {quote} of at most {limit:money} {quote}. "
-        "Close something, or change the limit: /risk"
+        "🛡 Positions already tie up {exposure:money} {quote} of at most {limit:money} {quote}. Close something, or change the limit: /risk"
     ),
     "MAX_DAILY_LOSS": "🛡 Down {loss:money} {quote} today; your limit is {limit:money} {quote}. No entries until your next trading day. "
     + _EXITS,
@@ -91,11 +90,33 @@ _WHY: dict[str, str] = {
     "NO_POSITION": "it said to sell, and you held nothing",
     "NOT_FOUND": "there was no position to close",
     "DUPLICATE": "it had already been acted upon",
+}
+
+_VENUE: dict[str, str] = {
+    "INSTRUMENT_UNKNOWN": "the venue does not know this instrument",
+    "INSTRUMENT_NOT_TRADABLE": "the instrument is not tradable there now",
+    "NO_PRICE": "the venue has no price of it",
+    "TIME_IN_FORCE_UNSUPPORTED": "the venue does not take this kind of validity",
+    "PRICE_MISSING": "a limit order needs a price",
+    "PRICE_NOT_ALLOWED": "a market order has no price",
+    "PRICE_PRECISION": "the price has too many digits",
+    "QTY_PRECISION": "the quantity has too many digits",
+    "QTY_MIN": "the quantity is too small",
+    "QTY_MAX": "the quantity is too large",
+    "NOTIONAL_MIN": "the order is worth too little",
+    "NOTIONAL_MAX": "the order is worth too much",
+    "POST_ONLY_WOULD_TAKE": "a post-only order may not fill at once, and this one would have",
+    "FOK_NOT_FILLED": "it could not be filled whole at once",
+    "NO_LIQUIDITY": "nobody took the rest at that price",
+    "CANCELED_BY_USER": "you asked for it",
+    "DUPLICATE_CLIENT_ORDER_ID": "the venue had it already",
+    "VENUE_BUSY": "the venue is busy; please try again",
     "NOT_AT_VENUE": "the order never reached the venue",
     "REJECTED": "the venue refused the order",
     "CANCELED": "the order was canceled before it filled",
     "EXPIRED": "the order expired before it filled",
 }
+"""Codes that venues give; unlike those of the checks they come without facts."""
 
 _ERRORS: dict[str, str] = {
     "USER_ERROR": "That cannot be done as asked.",
@@ -118,6 +139,7 @@ _ERRORS: dict[str, str] = {
 TEXTS: dict[str, str] = {
     **{f"denied.{code}": text for code, text in _DENIED.items()},
     **{f"why.{code}": text for code, text in _WHY.items()},
+    **{f"venue.{code}": text for code, text in _VENUE.items()},
     **{f"error.{code.lower()}": text for code, text in _ERRORS.items()},
     "input.bad": "The {field} “{value}” {problem}.\n[hint] Hint: {hint}\n[usage] Usage: {usage}\n[example] Example: {example}",
     "input.missing": "The {field} is missing.\n[usage] Usage: {usage}\n[example] Example: {example}",

@@ -27,7 +27,7 @@ TEXTS: dict[str, str] = {
     "why.none": "Nothing yet: no signal has reached you. See /signals.",
     "why.executed": "✅ {time_ms:time}: {source} {advice} — traded, order {order}\n   signal {signal}",
     "why.not_executed": "• {time_ms:time}: {source} {advice} — {outcome:word}: {reason:why}\n   signal {signal}",
+    "why.failed": "❌ {time_ms:time}: {source} {advice} — failed: {reason:venue}\n   signal {signal}",
     "word.executed": "traded",
     "word.skipped": "not traded",
-    "word.failed": "failed",
 }

@@ -123,7 +123,7 @@ def _outcome_row(delivery: Delivery, signal: Signal | None) -> dict[str, str]:
     facts = dict(_FACT.findall(delivery.detail))
     row = facts | {"signal": delivery.signal_id, "outcome": delivery.outcome.value, "time_ms": str(delivery.time_ms)}
     row |= {"reason": delivery.reason, "order": delivery.client_order_id[:8]}
-    key = "why.executed" if delivery.outcome is Outcome.EXECUTED else "why.not_executed"
+    key = {Outcome.EXECUTED: "why.executed", Outcome.FAILED: "why.failed"}.get(delivery.outcome, "why.not_executed")
     if signal is None:
         return row | {"row_key": key, "source": "", "advice": ""}
     return row | {"row_key": key, "source": signal.source, "advice": f"{signal.side.value} {signal.symbol}"}

@@ -240,6 +240,12 @@ class BotCore:
             latency_ms=answer.latency_ms if answer is not None else None,
         )
 
+    def unchanged(self, chat: SimulatedChat, message: Message, method: str) -> None:
+        """An edit to what the message says already is refused: the chat shows it."""
+        self.log.write(
+            "unchanged", now_ns=time.monotonic_ns(), chat_id=chat.id, text=message.content, method=method, message_id=message.message_id
+        )
+
     def callback_answered(self, query_id: str, answer: CallbackAnswer) -> None:
         self.callback_answers[query_id] = answer
         if len(self.callback_answers) > _CALLBACK_ANSWERS_MAX:

@@ -11,7 +11,7 @@ import msgspec
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """`event` is `handed_out`, `acknowledged`, `message` or `limited`."""
+    """`event` is `handed_out`, `acknowledged`, `message`, `unchanged` (an edit to what is there already) or `limited`."""
 
     event: str
     time_ms: int

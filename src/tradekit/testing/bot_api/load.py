@@ -75,11 +75,12 @@ class _Run:
         people = []
         for chat_id in range(plan.first_chat_id, plan.first_chat_id + plan.chats):
             chance = random.Random(f"{plan.seed}:{chat_id}")
-            script = deque([("start", plan.start_text)])
+            script = deque([("start", plan.start_text)] if plan.start_text is not None else [])
             if plan.subscribe_text is not None and chance.random() < plan.subscribe_share:
                 script.append(("subscribe", plan.subscribe_text))
             chat = self.server.chat(chat_id, first_name=f"Person {chat_id}")
-            people.append(_Person(self, chat, chance, script, begin_after_s=spread.uniform(0, plan.ramp_s)))
+            begin_after_s = spread.uniform(0, plan.ramp_s) if script else plan.ramp_s + spread.expovariate(1 / plan.command_mean_s)
+            people.append(_Person(self, chat, chance, script, begin_after_s=begin_after_s))
         if plan.provider_chat_id is not None:
             chat = self.server.chat(plan.provider_chat_id, first_name="Provider")
             setup = deque(("setup", text) for text in plan.provider_setup)
@@ -208,6 +209,8 @@ class _Person:
         self._due: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._next_s = 0.0
+        self._asked = False
+        """Whether a trade was sent, which the bot may answer with a question."""
 
     def begin(self) -> None:
         self._due = self._run.loop.call_later(self._begin_after_s, self._act)
@@ -225,6 +228,10 @@ class _Person:
         if self._only_script and not self._script:
             return
         wait_s = 0.0 if self._script else max(0.0, self._next_s - self._run.loop.time())
+        plan = self._run.plan
+        self._asked = self._asked and plan.confirm_share > 0 and self._chance.random() < plan.confirm_share
+        if self._asked:
+            wait_s = min(wait_s, self._chance.uniform(plan.confirm_s / 3, plan.confirm_s))
         self._due = self._run.loop.call_later(wait_s, self._act)
 
     def _act(self) -> None:
@@ -249,6 +256,11 @@ class _Person:
         if self._script:
             intent, text = self._script.popleft()
             return self._say(text, intent)
+        if self._asked:
+            self._asked = False
+            button = self._visible_button(first=True)
+            if button is not None:
+                return self._click(*button)
         if chance.random() >= plan.trade_share:
             return self._say(chance.choice(plan.reads), "read")
         kind = chance.random()
@@ -258,6 +270,7 @@ class _Person:
                 return self._click(*button)
         elif kind < plan.click_share + plan.settings_share and plan.settings:
             return self._say(chance.choice(plan.settings), "settings")
+        self._asked = True
         trade = chance.choice(plan.trades)
         return self._say(trade.format(symbol=chance.choice(plan.symbols), quantity=chance.choice(plan.quantities)), "trade")
 
@@ -273,9 +286,9 @@ class _Person:
 
         return self._run.record(self._chat, data, "click", emit)
 
-    def _visible_button(self) -> tuple[int, str] | None:
+    def _visible_button(self, *, first: bool = False) -> tuple[int, str] | None:
         for message in self._chat.messages[: -_BUTTONS_LOOKED_BACK - 1 : -1]:
             buttons = [button["callback_data"] for button in message.buttons() if "callback_data" in button]
             if buttons:
-                return message.message_id, self._chance.choice(buttons)
+                return message.message_id, buttons[0] if first else self._chance.choice(buttons)
         return None

@@ -6,7 +6,7 @@ import msgspec
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """N people, each sending a command every `command_mean_s` on average (Poisson), after a ramp in which everyone says /start.
+    """N people, each sending a command every `command_mean_s` on average (Poisson), after a ramp in which everyone says `start_text`.
 
     A person sends the next command only after the reply to the last, or after `reply_timeout_s`.
     """
@@ -21,7 +21,8 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long to wait at the end for replies still due."""
     command_mean_s: float = 10.0
     seed: int = 0
-    start_text: str = "/start"
+    start_text: str | None = "/start"
+    """None: people are known already and begin with a command like any other, at a random time."""
     subscribe_text: str | None = "/subscribe"
     subscribe_share: float = 0.6
     reads: tuple[str, ...] = ("/status", "/portfolio", "/positions", "/orders", "/help", "/usage", "/why", "/history", "/risk", "/plan")
@@ -33,6 +34,9 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Of the trade share; a person who sees no button sends a trade instead."""
     settings_share: float = 0.1
     """Of the trade share."""
+    confirm_share: float = 0.0
+    """How likely a person whose trade was answered with buttons presses the first of them, `confirm_s` later at most."""
+    confirm_s: float = 3.0
     symbols: tuple[str, ...] = ("BTC/USDT", "ETH/USDT")
     quantities: tuple[str, ...] = ("0.001", "0.002", "0.005")
     provider_chat_id: int | None = None

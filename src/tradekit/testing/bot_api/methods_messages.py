@@ -171,6 +171,7 @@ def edit(core: BotCore, parameters: Parameters, method_name: str, chat: Simulate
         raise bad_request("inline keyboard expected")
     edited = msgspec.structs.replace(message, reply_markup=inline, **content)
     if edited == message:
+        core.unchanged(chat, message, method_name)
         raise bad_request(_NOT_MODIFIED)
     if chat.blocked:
         raise blocked_by_user()

@@ -182,7 +182,11 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("orders", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_orders_open", ["user_id"], unique=False, sqlite_where=sa.text("is_open = 1"), postgresql_where=sa.text("is_open = 1")
+            "ix_orders_open",
+            ["user_id", "is_open"],
+            unique=False,
+            sqlite_where=sa.text("is_open = 1"),
+            postgresql_where=sa.text("is_open = 1"),
         )
         batch_op.create_index(batch_op.f("ix_orders_user_id"), ["user_id"], unique=False)
 
@@ -303,7 +307,7 @@ def upgrade() -> None:
     with op.batch_alter_table("usage_counters", schema=None) as batch_op:
         batch_op.create_index(
             "ix_usage_counters_reserved",
-            ["user_id"],
+            ["user_id", "reserved"],
             unique=False,
             sqlite_where=sa.text("reserved > 0"),
             postgresql_where=sa.text("reserved > 0"),
