@@ -12,7 +12,7 @@ from tradekit.config import Settings
 
 _SECRET_KEY = re.compile(r"token|secret|password|passphrase|authorization|api_?key|private_?key|cookie|webhook_url", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
-    r"\b[0-9]{6,}:[A-Za-z0-9_-]{20,}"  # a bot's token, also within an address
+    r"(?<![0-9])[0-9]{6,}:[A-Za-z0-9_-]{20,}"  # a bot's token, also within an address
     r"|(?<=[Bb]earer )[A-Za-z0-9._~+/=-]{8,}"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 )

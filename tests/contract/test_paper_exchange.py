@@ -29,7 +29,9 @@ class StillClock:
         return 0.0
 
 
-def paper(path: Path | str, market: StillMarket | None = None, model: MatchingModel | None = None, *, inline: bool = False) -> PaperExchange:
+def paper(
+    path: Path | str, market: StillMarket | None = None, model: MatchingModel | None = None, *, inline: bool = False
+) -> PaperExchange:
     return PaperExchange(path, market or StillMarket(), StillClock(), model, inline=inline)
 
 
@@ -168,7 +170,6 @@ async def test_answer_lost_with_the_disk_says_so_and_the_book_is_read_again(path
         assert found is not None
         assert found.state is OrderState.ACCEPTED
         assert await exchange.find(limit_order("lost", 39_000)) is None
-        exchange.on_quote(market.move(D(38_000)))
         assert (await exchange.submit(market_order("after"))).venue_order_id == "paper-2"
         assert exchange.open_orders == 1
         exchange.on_quote(market.move(D(38_000)))
@@ -200,6 +201,29 @@ async def test_many_orders_match_in_turns_and_all_are_kept(path: Path):
         outcomes = await exchange.submit_many(orders)
     async with paper(path) as exchange:
         assert [await exchange.find(order) for order in orders[::97]] == outcomes[::97]
+
+
+async def test_error_of_the_body_leaves_as_it_is(path: Path):
+    async def fail() -> None:
+        async with paper(path) as exchange:
+            await exchange.submit(market_order("before"))
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await fail()
+    async with paper(path) as exchange:
+        assert await exchange.find(market_order("before")) is not None
+
+
+async def test_cancelled_host_leaves_the_file_closed_and_whole(path: Path):
+    with anyio.move_on_after(30) as scope:
+        async with paper(path) as exchange:
+            await exchange.submit(market_order("before"))
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    async with paper(path) as exchange:
+        assert await exchange.find(market_order("before")) is not None
 
 
 async def test_closed_exchange_gives_no_answer(path: Path):
@@ -289,5 +313,3 @@ def test_resting_orders_start_empty():
     resting = RestingOrders()
     assert (len(resting), resting.get("nobody"), "nobody" in resting) == (0, None, False)
     assert resting.reached("BTC/USDT", PRICE) == []
-
-

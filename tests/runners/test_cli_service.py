@@ -187,7 +187,7 @@ def test_the_end_of_the_service_ends_a_chat_with_a_failure(service: Up, tmp_path
         terminal.close()
 
 
-def test_recorded_prices_are_served(data: Path, recorded_eurusd: Path, tmp_path: Path) -> None:
+def test_recorded_prices_are_served(data: Path, tmp_path: Path) -> None:
     bars = tmp_path / "EUR-USDT-1h.csv"
     rows = ["time,open,high,low,close,volume"]
     rows += [f"{1_700_000_000 + 3600 * n},{100 + n},{101 + n},{99 + n},{100 + n},5" for n in range(50)]

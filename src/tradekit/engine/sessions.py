@@ -1,6 +1,7 @@
 """The sessions in memory: found, loaded, and evicted when idle."""
 
 from collections import OrderedDict
+from itertools import islice
 
 import anyio
 
@@ -57,16 +58,20 @@ class Sessions:
         return slot
 
     def _make_room(self, must: bool) -> None:
-        if len(self._slots) < self._size_max:
-            return
-        for scanned, (user_id, slot) in enumerate(self._slots.items()):
-            if slot.idle:
-                del self._slots[user_id]
-                return
-            if scanned >= EVICTION_SCAN_MAX:
-                break
-        if not must:
+        self._shrink(self._size_max - 1)
+        if len(self._slots) >= self._size_max and not must:
             raise Busy(queue="sessions", limit=self._size_max)
+
+    def _shrink(self, size: int) -> None:
+        """Evict idle users until so many are left, looking at the least recently used ones only."""
+        if len(self._slots) <= size:
+            return
+        oldest = list(islice(self._slots.values(), EVICTION_SCAN_MAX))
+        for slot in oldest:
+            if slot.idle:
+                del self._slots[slot.user_id]
+                if len(self._slots) <= size:
+                    return
 
     def drop(self, slot: Slot) -> None:
         """Forget what is in memory of this user: it may not be what is stored. It is loaded again before anything else happens."""
@@ -102,6 +107,7 @@ class Sessions:
         """End a hold."""
         for slot in slots:
             slot.pinned -= 1
+        self._shrink(self._size_max)
 
     async def run(self) -> None:
         """Load what is asked for, many users per read, until cancelled."""

