@@ -108,6 +108,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Seed of everything that happens")] = 1,
     trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every step to this file", show_default=False)] = None,
     as_json: Json = False,
+    data: Annotated[Path | None, typer.Option("--data", hidden=True, help="Not used: nothing is kept")] = None,
 ) -> None:
     """Check the service in simulated time.
 

@@ -47,7 +47,7 @@ def words(error: TradekitError) -> str:
             return "\n".join(words(each) for each in error.errors)
         case ConfigurationError():
             origin = f" ({error.origin})" if error.origin and error.origin not in error.setting else ""
-            return _line(f"{error.setting} {error.problem}{origin}", error.fix)
+            return _line(f"{error.setting}: {error.problem}{origin}", error.fix)
         case DataDirectoryInUse():
             return _line(f"{error.directory} is in use by {error.holder}", "stop that process, or name another directory with --data")
         case SchemaMismatch():

@@ -87,6 +87,7 @@ async def _start(tk: Tradekit, settings: Settings, runners: TaskGroup) -> None:
     await listening.wait()
     if telegram is not None:
         await _connect(tk, telegram, runners)
+    await tk.health_monitor.check()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     result(f"ready http://{host}:{ports[0]}")
 

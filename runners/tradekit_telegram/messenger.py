@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import anyio
 from telegram.error import ChatMigrated, TelegramError
 
-from tradekit.domain.replies import OutgoingMessage, Reply
+from tradekit.domain.replies import OutgoingMessage, Priority, Reply
 from tradekit.ports.messenger import Pace, SendOutcome, SendResult
 from tradekit_telegram.client import Client
 from tradekit_telegram.errors import FloodWait
@@ -21,6 +21,7 @@ from tradekit_telegram.waits import FloodWaits
 _log = logging.getLogger(__name__)
 _SEND_DEADLINE_S = 25.0
 _CARDS_MAX = 20_000
+_ALERT_EDIT_S = 10.0
 
 
 class RenderedButton(Protocol):
@@ -67,7 +68,8 @@ class TelegramMessenger:
         self._pace = Pace(overall_per_s=overall_per_s, chat_per_s=1.0, chat_burst=3, in_flight_max=in_flight_max)
         self._now_ms = now_ms
         self._monotonic = monotonic
-        self._cards: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._cards: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+        """By address and topic: the message sent last, and when on the monotonic clock."""
         self._waits = FloodWaits()
 
     @property
@@ -106,13 +108,20 @@ class TelegramMessenger:
             content["reply_markup"] = self._keyboard(rendered, message.address)
         topic = message.reply.topic
         card = (message.address, topic)
-        message_id = self._cards.get(card) if topic else None
+        message_id = self._editable(card, message.reply) if topic else None
         if message_id is not None and await self._edit(content, message_id):
             return SENT
         sent_id = await self._post(content)
         if topic:
             self._remember(card, sent_id)
         return SENT
+
+    def _editable(self, card: tuple[str, str], reply: Reply) -> int | None:
+        """The message to edit. An edit makes no sound, so an alert may only replace what the user has just been looking at."""
+        message_id, sent_s = self._cards.get(card, (None, 0.0))
+        if reply.priority is Priority.ALERT and self._monotonic() - sent_s > _ALERT_EDIT_S:
+            return None
+        return message_id
 
     async def _post(self, content: dict[str, Any]) -> int:
         try:
@@ -133,7 +142,7 @@ class TelegramMessenger:
         return True
 
     def _remember(self, card: tuple[str, str], message_id: int) -> None:
-        self._cards[card] = message_id
+        self._cards[card] = (message_id, self._monotonic())
         self._cards.move_to_end(card)
         if len(self._cards) > _CARDS_MAX:
             self._cards.popitem(last=False)

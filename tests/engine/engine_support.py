@@ -72,12 +72,14 @@ class Running:
         """Wait until nothing is under way anywhere."""
         service = self.service
         await until(
-            lambda: not (
-                service.orchestrator.at_work
-                or service.gateway.waiting
-                or service.fanout.waiting
-                or service.outbox.waiting
-                or service.storage.queued
+            lambda: (
+                not (
+                    service.orchestrator.at_work
+                    or service.gateway.waiting
+                    or service.fanout.waiting
+                    or service.outbox.waiting
+                    or service.storage.queued
+                )
             )
         )
 

@@ -72,6 +72,19 @@ def up(data: Path, *arguments: str | Path, **values: str) -> Iterator[Up]:
                 stream.close()
 
 
+@contextlib.contextmanager
+def bot_api(token: str) -> Iterator[str]:
+    """The loopback Bot API server; gives its address."""
+    command = [sys.executable, "-m", "tradekit.testing.bot_api", "--token", token, "--port", "0", "--stay"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", env=environment())
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().removeprefix("ready ").strip()
+    finally:
+        process.terminate()
+        process.communicate(timeout=DEADLINE_S)
+
+
 class Terminal:
     """A command with a person at a terminal: a pseudo-terminal as stdin, stdout and stderr."""
 

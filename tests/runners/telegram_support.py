@@ -7,7 +7,7 @@ import anyio
 import msgspec
 
 from tradekit.domain.errors import TradekitError
-from tradekit.domain.replies import Button, OutgoingMessage, Reply
+from tradekit.domain.replies import Button, OutgoingMessage, Priority, Reply
 from tradekit.testing.bot_api import BotApiServer
 from tradekit_telegram import Inbound, TelegramRunner
 
@@ -69,7 +69,9 @@ def render(reply: Reply, language: str) -> Words:
     return Words(text, tuple(tuple(Label(button.label, button.data) for button in row) for row in reply.buttons))
 
 
-def message(key: str = "hello", *, chat: int = CHAT, topic: str = "", buttons: Sequence[str] = (), **args: str) -> OutgoingMessage:
+def message(
+    key: str = "hello", *, chat: int = CHAT, topic: str = "", buttons: Sequence[str] = (), priority: Priority = Priority.REPLY, **args: str
+) -> OutgoingMessage:
     rows = (tuple(Button(data.title(), data) for data in buttons),) if buttons else ()
     return OutgoingMessage(
         outbox_id=1,
@@ -77,7 +79,7 @@ def message(key: str = "hello", *, chat: int = CHAT, topic: str = "", buttons: S
         partition=0,
         transport="telegram",
         address=str(chat),
-        reply=Reply(key=key, args=args, topic=topic, buttons=rows),
+        reply=Reply(key=key, args=args, topic=topic, buttons=rows, priority=priority),
         language="en",
         created_ms=0,
         expires_ms=86_400_000,

@@ -151,7 +151,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(run, monkeypatch: pytest.Monke
         (
             ConfigurationError(setting="x", origin="file y line 3", problem="is wrong", fix="write z"),
             4,
-            "x is wrong (file y line 3). Write z.",
+            "x: is wrong (file y line 3). Write z.",
         ),
         (
             DataDirectoryInUse(directory="d", holder="pid=7"),

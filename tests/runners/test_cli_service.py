@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runners.cli_process import Terminal, Up, tradekit, up
+from tests.runners.cli_process import Terminal, Up, bot_api, tradekit, up
 from tradekit_cli import wire
 
 FIRST_TRADE = "/start\n/buy BTC/USDT 0.01\n/positions\n/usage\n"
@@ -215,6 +215,27 @@ def test_wrong_configuration_ends_with_4_naming_key_origin_and_fix(
     assert (wrong.returncode, wrong.stdout) == (4, "")
     assert len(wrong.stderr.splitlines()) == 1
     assert all(word.lower() in wrong.stderr.lower() for word in words), wrong.stderr
+
+
+def test_with_a_token_telegram_is_served_and_a_wrong_token_is_refused(data: Path, tmp_path: Path) -> None:
+    token = "123456:a-token-of-the-loopback-bot-00000"
+    with bot_api(token) as address:
+        values = {"TRADEKIT_TELEGRAM_API_URL": address, "TELEGRAM_BOT_TOKEN": token}
+        with up(data, **values) as service:
+            bot = json.loads(get(service.url + "/health")[1])["checks"]["bot"]
+            assert bot["status"] == "healthy", bot
+            service.signal(signal.SIGTERM)
+            code, _, log = service.end()
+            assert code == 0
+            assert token not in log
+        doctor = tradekit("doctor", "--data", data, "--json", cwd=tmp_path, **values)
+        assert "@" in next(row["detail"] for row in json.loads(doctor.stdout)["checks"] if row["check"] == "telegram")
+        wrong = tradekit(
+            "up", "--port", "0", "--data", data, cwd=tmp_path, **{**values, "TELEGRAM_BOT_TOKEN": "123456:another-token-000000000000000"}
+        )
+    assert (wrong.returncode, wrong.stdout) == (4, "")
+    assert "environment variable TELEGRAM_BOT_TOKEN" in wrong.stderr
+    assert "another-token" not in wrong.stderr
 
 
 def test_a_port_in_use_is_refused_with_another_proposed(data: Path, tmp_path: Path) -> None:

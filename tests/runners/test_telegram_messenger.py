@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.runners.telegram_support import CHAT, message, render
-from tradekit.domain.replies import Reply
+from tradekit.domain.replies import Priority, Reply
 from tradekit.ports.messenger import Messenger, SendOutcome
 from tradekit.testing.bot_api import BotApiServer, Fault, RateLimits
 from tradekit_telegram import TelegramMessenger
@@ -137,6 +137,17 @@ async def test_a_card_that_is_gone_is_sent_anew(server: BotApiServer, messenger:
     assert (await messenger.send(message("order", topic="t", price="2"))).outcome is SendOutcome.SENT
     assert (await messenger.send(message("order", topic="t", price="3"))).outcome is SendOutcome.SENT
     assert [received.text for received in server.messages(CHAT)] == ["order 3"]
+
+
+async def test_an_alert_edits_only_what_the_user_has_just_been_looking_at(
+    server: BotApiServer, messenger: TelegramMessenger, clock: Hands
+) -> None:
+    await messenger.send(message("sent", topic="order:7"))
+    clock.now_s += 2
+    await messenger.send(message("partly", topic="order:7", priority=Priority.ALERT))
+    clock.now_s += 3600
+    await messenger.send(message("filled", topic="order:7", priority=Priority.ALERT))
+    assert [received.text for received in server.messages(CHAT)] == ["partly", "filled"]
 
 
 def test_a_wait_of_one_chat_leaves_the_others_alone() -> None:

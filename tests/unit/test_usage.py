@@ -41,7 +41,7 @@ def test_used_and_reserved_never_pass_the_limit_and_reservations_belong_to_their
             entries[day] = entries.get(day, 0) + 1
         elif step == "release" and open_reservations:
             usage = release(usage, open_reservations.pop(0))
-        assert all(0 <= day.used and 0 <= day.reserved and day.used + day.reserved <= limit for day in usage)
+        assert all(min(day.used, day.reserved) >= 0 and day.used + day.reserved <= limit for day in usage)
         assert sum(day.reserved for day in usage) == len(open_reservations)
         assert len({day.day for day in usage}) == len(usage)
     assert all(count <= limit for count in entries.values())

@@ -174,7 +174,9 @@ def every_signal_reached_its_followers(evidence: Evidence, findings: Findings) -
     )
     known = {row[0] for row in signals}
     for message in evidence.log.messages:
-        findings.lost.extend(f"signal {each} was published and is not stored" for each in _PUBLISHED.findall(message.text or "") if each not in known)
+        findings.lost.extend(
+            f"signal {each} was published and is not stored" for each in _PUBLISHED.findall(message.text or "") if each not in known
+        )
 
 
 History = list[tuple[int, bool]]

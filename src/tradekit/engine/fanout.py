@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 
 from tradekit.domain.changes import Changes
-from tradekit.domain.errors import Busy, StorageFailed
+from tradekit.domain.errors import Busy, StorageFailed, Temporary
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Signal
@@ -44,11 +44,10 @@ class Fanout:
         sessions: Sessions,
         orchestrator: Orchestrator,
         telemetry: Telemetry,
-        context: Callable[[str], Context],
         sessions_max: int,
     ) -> None:
         self._storage, self._clock, self._directory, self._sessions = storage, clock, directory, sessions
-        self._orchestrator, self._telemetry, self._context = orchestrator, telemetry, context
+        self._orchestrator, self._telemetry = orchestrator, telemetry
         # What all batches hold in memory stays below half of what fits, so that two of them never wait for each other.
         self._batch_users = max(1, min(BATCH_USERS, sessions_max // (2 * BATCHES_IN_FLIGHT_MAX)))
         self._queue: deque[tuple[Signal, bool]] = deque()
@@ -147,36 +146,29 @@ class Fanout:
             slots.release()
 
     def _offer(self, signal: Signal, held: list[Slot], done: Callable[[Slot, Exception | None], None]) -> None:
-        """Decide the free users together; the others find the signal in their lane."""
-        free: list[Slot] = []
-        for slot in held:
-            if slot.busy or slot.lane:
-                self._post(signal, slot, done)
-            else:
-                slot.busy = True
-                free.append(slot)
-        if free:
-            ctx = self._context(f"signal/{signal.signal_id}")
-            self._orchestrator.decide_batch(free, partial(_deliver, signal, ctx), done, ctx.cause)
+        cause, now_s = f"signal/{signal.signal_id}", self._clock.monotonic()
 
-    def _post(self, signal: Signal, slot: Slot, done: Callable[[Slot, Exception | None], None]) -> None:
-        envelope = Envelope(
-            user_id=slot.user_id,
-            lane_class=LaneClass.SIGNAL,
-            handler=lambda state, ctx: deliver(state, signal, ctx),
-            cause=f"signal/{signal.signal_id}",
-            posted_s=self._clock.monotonic(),
-            done=partial(_lane_done, slot, done),
+        def handler(state: SessionState, ctx: Context) -> Decision:
+            return deliver(state, signal, ctx)
+
+        self._orchestrator.post_together(
+            [
+                (
+                    slot,
+                    Envelope(
+                        user_id=slot.user_id,
+                        lane_class=LaneClass.SIGNAL,
+                        handler=handler,
+                        cause=cause,
+                        posted_s=now_s,
+                        done=partial(_told, slot, done),
+                    ),
+                )
+                for slot in held
+            ]
         )
-        try:
-            self._orchestrator.post(envelope, slot)
-        except Busy as error:
-            done(slot, error)
 
 
-def _deliver(signal: Signal, ctx: Context, state: SessionState) -> Decision:
-    return deliver(state, signal, ctx)
-
-
-def _lane_done(slot: Slot, done: Callable[[Slot, Exception | None], None], completed: Completed) -> None:
-    done(slot, completed.error if isinstance(completed.error, StorageFailed) else None)
+def _told(slot: Slot, done: Callable[[Slot, Exception | None], None], completed: Completed) -> None:
+    """Only what kept the outcome from being stored makes the user try again."""
+    done(slot, completed.error if isinstance(completed.error, Temporary) else None)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import anyio
@@ -41,13 +41,14 @@ class _Question:
 
 
 Post = Callable[[Envelope], None]
+PostMany = Callable[[Sequence[Envelope]], None]
 
 
 class Gateway:
     """Submission, cancellation and the resolver. Reports go back to the user's lane."""
 
-    def __init__(self, *, exchange: Exchange, clock: Clock, telemetry: Telemetry, post: Post) -> None:
-        self._exchange, self._clock, self._telemetry, self._post = exchange, clock, telemetry, post
+    def __init__(self, *, exchange: Exchange, clock: Clock, telemetry: Telemetry, post: Post, post_many: PostMany) -> None:
+        self._exchange, self._clock, self._telemetry, self._post, self._post_many = exchange, clock, telemetry, post, post_many
         self._submits: deque[Order] = deque()
         self._cancels: deque[Order] = deque()
         self._questions: dict[str, _Question] = {}
@@ -135,11 +136,13 @@ class Gateway:
         finally:
             self._slots.release()
             self._in_flight -= len(batch)
+        reports: list[Envelope] = []
         for order, answer in zip(batch, answers, strict=True):
             if isinstance(answer, OrderReport):
-                self._report(answer, order)
+                reports.append(self._report_envelope(answer, order))
             else:
                 self._unanswered(order, answer)
+        self._post_many(reports)
 
     def _unanswered(self, order: Order, error: BaseException) -> None:
         """A time-out says nothing about the order. Sending again could buy twice; so the venue is asked."""
@@ -169,15 +172,16 @@ class Gateway:
         self._report(report, None)
 
     def _report(self, report: OrderReport, order: Order | None) -> None:
-        self._post(
-            Envelope(
-                user_id=report.user_id,
-                lane_class=LaneClass.REPORT,
-                handler=lambda state, ctx: apply_report(state, report, ctx),
-                cause=f"report/{report.client_order_id}",
-                posted_s=self._clock.monotonic(),
-                done=partial(self._booked, report, order),
-            )
+        self._post(self._report_envelope(report, order))
+
+    def _report_envelope(self, report: OrderReport, order: Order | None) -> Envelope:
+        return Envelope(
+            user_id=report.user_id,
+            lane_class=LaneClass.REPORT,
+            handler=lambda state, ctx: apply_report(state, report, ctx),
+            cause=f"report/{report.client_order_id}",
+            posted_s=self._clock.monotonic(),
+            done=partial(self._booked, report, order),
         )
 
     def _booked(self, report: OrderReport, order: Order | None, completed: Completed) -> None:

@@ -36,6 +36,7 @@ TRIES_MAX = 3
 
 MakeContext = Callable[[Envelope], Context]
 Act = Callable[[Slot, Decision, Changes], None]
+_Decided = tuple[Slot, Envelope, Decision, Changes]
 
 
 class Orchestrator:
@@ -295,37 +296,42 @@ class Orchestrator:
         except Exception:
             log.exception("whoever waited for %s failed to take the answer", envelope.cause)
 
-    def decide_batch(
-        self, slots: Sequence[Slot], decide: Callable[[SessionState], Decision], done: Callable[[Slot, Exception | None], None], cause: str
-    ) -> None:
-        """Decide for many free sessions at once and commit together; ``done`` is called per slot. The slots must be marked busy.
+    def post_together(self, envelopes: Sequence[tuple[Slot, Envelope]]) -> None:
+        """Decide now for all whose lane is free, with one commit for them all; the others find the message in their lane.
 
-        If the commit is refused the users are decided again one by one, so that nobody pays for another's row.
+        Deciding on state that a commit in flight is about to change would spend money twice: hence only free lanes. If the commit is
+        refused the users are decided again one by one, so that nobody pays for another's row. ``done`` of a message that finds no
+        place is called with Busy.
         """
-        envelopes = [
-            Envelope(
-                user_id=slot.user_id,
-                lane_class=LaneClass.SIGNAL,
-                handler=lambda state, ctx: decide(state),
-                cause=cause,
-                posted_s=self._clock.monotonic(),
-                done=partial(self._batch_item_done, slot, done),
-            )
-            for slot in slots
-        ]
-        decisions: list[tuple[Slot, Envelope, Decision, Changes]] = []
-        for slot, envelope in zip(slots, envelopes, strict=True):
-            assert slot.state is not None
+        decisions: list[_Decided] = []
+        for slot, envelope in envelopes:
+            if slot.busy or slot.lane or slot.state is None:
+                self._offer_or_tell(slot, envelope)
+                continue
+            slot.busy = True
             try:
-                decision = decide(slot.state)
-            except Exception as error:  # noqa: BLE001 - supervisor: one user's state must not cost the others their signal
+                outcome = envelope.handler(slot.state, self._context(envelope))
+            except Exception as error:  # noqa: BLE001 - supervisor: one user's state must not cost the others theirs
                 self._poisoned(slot, envelope, error)
                 continue
-            decisions.append((slot, envelope, decision, self._rows(slot.state, envelope, decision)))
-        if not decisions:
-            return
+            if isinstance(outcome, Decision):
+                decisions.append((slot, envelope, outcome, self._rows(slot.state, envelope, outcome)))
+            else:
+                self._went_on(slot, envelope, outcome)
+        if decisions:
+            self._commit_together(decisions)
+
+    def _offer_or_tell(self, slot: Slot, envelope: Envelope) -> None:
         try:
-            self._storage.submit(together(*(rows for *_, rows in decisions)), partial(self._batch_answered, decisions), bulk=True)
+            self.post(envelope, slot)
+        except TradekitError as error:
+            self._tell(envelope, Completed(error=error))
+
+    def _commit_together(self, decisions: list[_Decided]) -> None:
+        bulk = decisions[0][1].lane_class >= LaneClass.SIGNAL
+        rows = together(*(changes for *_, changes in decisions))
+        try:
+            self._storage.submit(rows, partial(self._batch_answered, decisions), bulk=bulk)
         except Busy:
             for slot, envelope, _, _ in decisions:
                 self._lanes.put_back(slot, envelope)
@@ -333,11 +339,7 @@ class Orchestrator:
         else:
             self._in_flight += 1
 
-    @staticmethod
-    def _batch_item_done(slot: Slot, done: Callable[[Slot, Exception | None], None], completed: Completed) -> None:
-        done(slot, completed.error if isinstance(completed.error, StorageFailed) else None)
-
-    def _batch_answered(self, decisions: list[tuple[Slot, Envelope, Decision, Changes]], error: Exception | None) -> None:
+    def _batch_answered(self, decisions: list[_Decided], error: Exception | None) -> None:
         self._in_flight -= 1
         if error is None or not isinstance(error, Duplicate):
             for slot, envelope, decision, changes in decisions:

@@ -1,7 +1,7 @@
 """The engine put together: ports in, one running service out."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import anyio
@@ -92,7 +92,7 @@ class Service:
         self.health = HealthMonitor(clock=clock, host=host, telemetry=self.telemetry, active_users=self.active_users)
         self.outbox = Outbox(storage=storage, clock=clock, telemetry=self.telemetry, size_max=options.outbox_size_max)
         self.strategies = StrategyRunner(storage=storage, clock=clock, publish=self._publish, ttl_s=options.signal_ttl_s)
-        self.gateway = Gateway(exchange=exchange, clock=clock, telemetry=self.telemetry, post=self._post)
+        self.gateway = Gateway(exchange=exchange, clock=clock, telemetry=self.telemetry, post=self._post, post_many=self._post_many)
         self._sources: tuple[Source, ...] | None = None
         self.started_ms = clock.now_ms()
         self.ready = False
@@ -119,7 +119,6 @@ class Service:
             sessions=self.sessions,
             orchestrator=self.orchestrator,
             telemetry=self.telemetry,
-            context=self.context,
             sessions_max=self.options.max_concurrent_users,
         )
         self.intake = Intake(
@@ -270,6 +269,10 @@ class Service:
 
     def _post(self, envelope: Envelope) -> None:
         self.orchestrator.post(envelope)
+
+    def _post_many(self, envelopes: Sequence[Envelope]) -> None:
+        """Reports of one answer of the venue: users in memory are decided together."""
+        self.orchestrator.post_together([(self.sessions.slot(envelope.user_id, must=True), envelope) for envelope in envelopes])
 
     def _heard_from(self, text: str, identity: Identity, display_name: str) -> Handler:
         """The conversation, noting that somebody who could not be reached is back."""

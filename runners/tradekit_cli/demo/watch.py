@@ -1,0 +1,1 @@
+"""Progress on stderr, and what the service's process uses."""
