@@ -83,6 +83,7 @@ def demo(
     seconds: Annotated[float, typer.Option(min=1, help="Length of the load")] = 30,
     seed: Annotated[int, typer.Option(help="Seed of the load")] = 1,
     feed: Feed = None,
+    speed: Speed = None,
     telegram_limit: Annotated[int, typer.Option(min=1, help="Messages per second the Bot API server allows")] = 1000,
     keep: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the database and the load's log in this directory", show_default=False)
@@ -98,7 +99,9 @@ def demo(
     """
     from tradekit_cli.demo import run
 
-    code = run(users=users, seconds=seconds, seed=seed, feed=feed, telegram_limit=telegram_limit, keep=keep or data, as_json=as_json)
+    code = run(
+        users=users, seconds=seconds, seed=seed, feed=feed, speed=speed, telegram_limit=telegram_limit, keep=keep or data, as_json=as_json
+    )
     raise typer.Exit(code)
 
 

@@ -61,10 +61,12 @@ def count(value: float | None) -> str:
 
 
 def amount(value: float | None, unit: str = "") -> str:
-    """Three significant digits at least, with the unit."""
+    """Two significant digits at least, with the unit; long milliseconds become seconds or minutes."""
     if value is None:
         return UNKNOWN
     unit = _UNITS.get(unit, unit)
+    if unit == "ms" and value >= 1000:
+        value, unit = (value / 1000, "s") if value < 60_000 else (value / 60_000, "min")
     digits = 0 if abs(value) >= 100 or value == int(value) else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f}" + (f" {unit}" if unit else "")
 

@@ -43,7 +43,29 @@ _HOME = {
     "Role": "tradekit.domain.users",
 }
 
-__all__ = [*sorted(_HOME), "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "Account",
+    "Bar",
+    "Fill",
+    "Identity",
+    "Instrument",
+    "Order",
+    "OrderRequest",
+    "OrderState",
+    "OrderType",
+    "Position",
+    "Quote",
+    "Reply",
+    "Role",
+    "Settings",
+    "Side",
+    "Signal",
+    "TierName",
+    "TimeInForce",
+    "Tradekit",
+    "TradekitError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

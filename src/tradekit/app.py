@@ -258,9 +258,12 @@ class Tradekit:
         settings = settings or Settings.load()
         async with open_parts(settings, parts) as service, anyio.create_task_group() as tasks:
             await service.open(tasks)
-            yield cls(service, settings)
-            with anyio.CancelScope(shield=True):
-                await service.drain()
+            try:
+                yield cls(service, settings)
+            finally:
+                # Also when the host is cancelled, as Ctrl-C does it: what was accepted is finished.
+                with anyio.CancelScope(shield=True):
+                    await service.drain()
             tasks.cancel_scope.cancel()
 
     async def serve(self) -> None:

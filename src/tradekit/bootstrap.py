@@ -59,6 +59,7 @@ def options_of(settings: Settings) -> Options:
             stale_price_after_s=settings.stale_price_after_s,
             price_deviation_max_pct=settings.price_deviation_max_pct,
             open_orders_max=settings.open_orders_max,
+            market_buffer_pct=settings.market_buffer_pct,
         ),
         initial_cash=settings.initial_cash,
         partitions=settings.partitions,
@@ -75,10 +76,25 @@ def tune_interpreter() -> None:
     gc.set_threshold(GC_THRESHOLD, 20, 20)
 
 
+def open_feed(settings: Settings, clock: Clock) -> Feed:
+    """Where prices come from, as the settings say.
+
+    :raises ConfigurationError: no such feed or file.
+    :raises DataError: a file has a defect.
+    """
+    return parse_feed(settings.feed, settings.speed, clock, seed=settings.simulated_seed, origin=settings.origin("feed"))
+
+
 def open_database(settings: Settings, clock: Clock | None = None) -> AbstractAsyncContextManager[Storage]:
     """The storage in the data directory, for hosts that wrap it before they hand it over as a part."""
     holder = shlex.join(sys.argv[:6])
-    return open_storage(settings.data / DATABASE, clock=clock or SystemClock(), partitions=settings.partitions, holder=holder)
+    return open_storage(
+        settings.data / DATABASE,
+        clock=clock or SystemClock(),
+        partitions=settings.partitions,
+        holder=holder,
+        queue_max=settings.storage_queue_max,
+    )
 
 
 @asynccontextmanager
@@ -87,7 +103,7 @@ async def open_parts(settings: Settings, parts: Parts | None = None) -> AsyncIte
     parts = parts or Parts()
     clock = parts.clock or SystemClock()
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    market = Market(parts.feed or parse_feed(settings.feed, settings.speed, clock, origin=settings.origin("feed")))
+    market = Market(parts.feed or open_feed(settings, clock))
     async with AsyncExitStack() as stack:
         storage = parts.storage
         if storage is None:

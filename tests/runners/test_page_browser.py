@@ -76,6 +76,7 @@ async def test_page_says_when_the_service_is_gone() -> None:
         server.cancel()
         await page.wait_for_selector("#lost:not([hidden])", timeout=30_000)
         assert "No answer from the service" in await page.inner_text("#lost")
+        assert await page.is_hidden("#headline")
         assert await page.title() == "No answer — tradekit"
 
 

@@ -2,6 +2,7 @@
 
 import html
 import re
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import httpx
@@ -233,6 +234,22 @@ async def test_static_files_are_served_and_revalidated() -> None:
     ],
 )
 def test_prices_keep_their_decimals(price: str, tick: str | None, shown: str) -> None:
-    from decimal import Decimal
-
     assert words.price(Decimal(price), Decimal(tick) if tick else None) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (None, "ms", "—"),
+        (0.0, "ms", "0 ms"),
+        (0.814, "ms", "0.81 ms"),
+        (14.0, "ms", "14 ms"),
+        (999.6, "ms", "1,000 ms"),
+        (2000.0, "ms", "2 s"),
+        (258_762.0, "ms", "4.31 min"),
+        (3.3, "percent", "3.30 %"),
+        (1312.0, "messages", "1,312 messages"),
+    ],
+)
+def test_amounts_are_short_and_carry_their_unit(value: float | None, unit: str, shown: str) -> None:
+    assert words.amount(value, unit) == shown

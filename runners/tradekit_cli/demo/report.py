@@ -1,25 +1,23 @@
 """What a demo found, in numbers."""
 
+import re
 import sqlite3
-import statistics
 import time
+from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
-from tradekit.testing.bot_api.load_plan import LoadReport
-from tradekit_cli.demo.evidence import Evidence, Findings
-from tradekit_cli.demo.join import Answers
-from tradekit_cli.demo.watch import Usage
-from tradekit_cli.output import table
+from tradekit.testing.bot_api.load_plan import LoadReport, LoadRow
+from tradekit_cli.demo.evidence import Evidence
 
 SETTING_OUT = frozenset({"setup", "start", "subscribe"})
 """What people do before the measured time."""
-FINDINGS_MAX = 20
 CLASSES = ("fills", "replies", "signals", "digests")
 """Names of the priorities, from the first."""
 PROBE_COMMITS = 40
+_PUBLISHED = re.compile(r"^Signal ([0-9a-f]{16}) by ", re.MULTILINE)
 
 
 class Quantiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +46,15 @@ class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
     updates: int
     """Handed out to the bot, arrivals included."""
     replies: int
-    """Updates whose answer the loopback server saw."""
+    """Updates whose answer the loopback server saw as such."""
     orders: int
     fills: int
     signals: int
     """Of the provider."""
     deliveries: int
+    """Outcomes of signals, one per signal and follower."""
     errors: int
-    """Given up, unanswered or failed messages, and errors in the log."""
+    """Updates without an answer or given up, failures, and errors in the log."""
     error_rate: float
     latency_ms: Quantiles
     """From handing an update out at the loopback server to receiving its answer there; arrivals left out."""
@@ -63,31 +62,34 @@ class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
     end_to_end_ms: Quantiles
     """From handing the provider's message out to the commit of a follower's fill."""
     delivery_ms_by_class: dict[str, Quantiles]
-    """From the commit of an outgoing message to its arrival, by priority."""
+    """From the commit of an outgoing message to the server's answer, by priority: fills before replies before signals."""
+    late: int
+    """Updates whose answer came after its person had given up."""
     coalesced: int
     """Messages that a newer one of their topic replaced, or that their card said already."""
     expired: int
     pending: int
-    """Messages still waiting at the end."""
+    """Messages that still waited at the end."""
     lost: int
     duplicated: int
     limited: int
     """Sends that the loopback server answered with 429."""
     rss_mib: float
-    """Of the service's process."""
+    """Of the service's process, at the end of the load."""
     cpu_s: float
-    """Of the service's process, from the first update to the last message."""
-    commands_per_s: float
+    """Of the service's process, while the load ran."""
+    updates_per_s: float
     messages_per_s: float
-    """Received by the loopback server in the measured time."""
+    """Received by the loopback server; both in the measured time."""
     disk_commit_ms: Quantiles
     """One row in a transaction of its own with synchronous=FULL, in the same directory, before the load."""
     health: str
+    """What `/health` of the server said at the end of the load."""
     telegram_limit: int
     feed: str
     seed: int
     findings: list[str]
-    """The first that were found."""
+    """What was found to be wrong, the first of it."""
 
     @property
     def exit_code(self) -> int:
@@ -102,36 +104,76 @@ def measure_commits(directory: Path) -> Quantiles:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE probe (value INTEGER)")
         for value in range(PROBE_COMMITS):
-            started = time.perf_counter()
+            started_s = time.perf_counter()
             db.execute("INSERT INTO probe VALUES (?)", (value,))
-            samples.append((time.perf_counter() - started) * 1000)
+            samples.append((time.perf_counter() - started_s) * 1000)
     path.unlink()
     return Quantiles.of(samples)
 
 
-def end_to_end_ms(evidence: Evidence) -> list[float]:
-    """Per fill of a follower: from the provider's message to the commit."""
-    emitted = {
-        signal_id: min(created_ms, line.time_ms)
-        for signal_id, created_ms, cause in evidence.database.rows("SELECT signal_id, created_ms, cause FROM emitted")
-        if (line := cause) is not None
-    }
-    del emitted
-    return []
+def measured(load: LoadReport) -> list[LoadRow]:
+    """What people did once they had arrived."""
+    return [row for row in load.rows if row.intent not in SETTING_OUT]
 
 
-def make_report(
-    *,
-    users: int,
-    seed: int,
-    feed: str,
-    limit: int,
-    load: LoadReport,
-    measured_s: float,
-    evidence: Evidence,
-    findings: Findings,
-    answers: Answers,
-    usage: Usage,
-    disk: Quantiles,
-) -> DemoReport:
-    """Everything in one place."""
+def latencies(rows: list[LoadRow]) -> tuple[Quantiles, dict[str, Quantiles]]:
+    """Over all, and by what people wanted."""
+    by_intent: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.latency_ms is not None:
+            by_intent[row.intent].append(row.latency_ms)
+    every = [sample for samples in by_intent.values() for sample in samples]
+    return Quantiles.of(every), {intent: Quantiles.of(samples) for intent, samples in sorted(by_intent.items())}
+
+
+def end_to_end(evidence: Evidence) -> Quantiles:
+    """Per fill of a follower: from the provider's message at the loopback server to the commit of the fill."""
+    rows = evidence.database.rows("SELECT signal_id, created_ms FROM signals WHERE source LIKE 'provider:%'")
+    emitted_ms: dict[str, int] = dict(rows)  # type: ignore[arg-type]
+    for message in evidence.log.messages:
+        update = evidence.log.handed_out.get(message.answers_update_id or 0)
+        for signal_id in _PUBLISHED.findall(message.text or ""):
+            if update is not None and signal_id in emitted_ms:
+                emitted_ms[signal_id] = min(emitted_ms[signal_id], update.time_ms)
+    fills = evidence.database.rows(
+        "SELECT f.client_order_id, f.trade_id, o.signal_id FROM fills f JOIN orders o USING (client_order_id) WHERE o.signal_id != ''"
+    )
+    committed_ms = evidence.journal.fill_ms
+    return Quantiles.of(
+        [
+            float(committed_ms[order_id, trade_id] - emitted_ms[signal_id])
+            for order_id, trade_id, signal_id in fills
+            if signal_id in emitted_ms and (order_id, trade_id) in committed_ms
+        ]
+    )
+
+
+def deliveries_by_class(evidence: Evidence) -> dict[str, Quantiles]:
+    """From the commit of each message that was sent to the answer of the server."""
+    samples: dict[str, list[float]] = defaultdict(list)
+    for outbox_id, (committed_ms, queued) in evidence.journal.queued.items():
+        sent = evidence.journal.sent.get(outbox_id)
+        if sent is not None:
+            samples[CLASSES[queued.priority]].append(float(sent.time_ms - committed_ms))
+    return {name: Quantiles.of(samples[name]) for name in CLASSES if samples[name]}
+
+
+def lines(report: DemoReport) -> list[tuple[str, str]]:
+    """For people: what, and how much."""
+    found: list[tuple[str, str]] = []
+    for name, value in msgspec.structs.asdict(report).items():
+        if isinstance(value, Quantiles):
+            found.append((name, _quantiles(value)))
+        elif isinstance(value, dict):
+            found += [(f"{name} {part}", _quantiles(quantiles)) for part, quantiles in value.items()]
+        elif name == "findings":
+            found += [("", finding) for finding in value]
+        else:
+            found.append((name, f"{value:g}" if isinstance(value, float) else str(value)))
+    return found
+
+
+def _quantiles(value: Quantiles) -> str:
+    if value.p50 is None:
+        return "-"
+    return f"p50 {value.p50:g}  p95 {value.p95:g}  p99 {value.p99:g}"

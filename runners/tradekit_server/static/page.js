@@ -52,7 +52,7 @@
     notice.hidden = !isLost;
     html.classList.toggle("is-lost", isLost);
     if (!isLost) return;
-    document.getElementById("lost-since").textContent = new Date(answeredMs).toLocaleTimeString();
+    document.getElementById("lost-since").textContent = `${new Date(answeredMs + aheadMs).toISOString().slice(11, 19)} UTC`;
     document.title = "No answer — tradekit";
     document.getElementById("favicon").href = `${root}/static/unhealthy.svg`;
   }

@@ -161,7 +161,7 @@ class Settings:
             kinds.seconds(), "TRADEKIT_SPEED", "Multiple of recorded time for a replay; without it one bar per second", unit="x"
         ),
     )
-    simulated_seed: int = attrs.field(default=1, metadata=_about(kinds.whole(0), "TRADEKIT_SIMULATED_SEED", "Seed of the simulated market"))
+    simulated_seed: int = attrs.field(default=0, metadata=_about(kinds.whole(0), "TRADEKIT_SIMULATED_SEED", "Seed of the simulated market"))
 
     initial_cash: Decimal = attrs.field(
         default=Decimal(10_000),
@@ -201,19 +201,6 @@ class Settings:
         metadata=_about(
             kinds.whole(100), "TRADEKIT_STORAGE_QUEUE_MAX", "Commits waiting for the disk before intake says busy", unit="commits"
         ),
-    )
-    drain_timeout_s: float = attrs.field(
-        default=8.0, metadata=_about(kinds.seconds(), "TRADEKIT_DRAIN_TIMEOUT_S", "Longest time work in hand gets at the end", unit="s")
-    )
-    health_every_s: float = attrs.field(
-        default=30.0, metadata=_about(kinds.seconds(), "TRADEKIT_HEALTH_EVERY_S", "How often health is checked", unit="s")
-    )
-    metrics_days: int = attrs.field(
-        default=30, metadata=_about(kinds.whole(1), "TRADEKIT_METRICS_DAYS", "How long metrics are kept", unit="days")
-    )
-    inbox_days: int = attrs.field(
-        default=7,
-        metadata=_about(kinds.whole(1), "TRADEKIT_INBOX_DAYS", "How long answered messages are kept to know repeats", unit="days"),
     )
 
     tiers: Tiers = attrs.field(factory=lambda: dict(DEFAULT_TIERS), repr=False)

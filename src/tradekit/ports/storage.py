@@ -157,9 +157,6 @@ class Reader(Protocol):
     async def audit(self, partition: int, after_seq: int = 0, limit: int = 1000) -> list[AuditRow]:
         """Chained rows of a partition, in order."""
 
-    async def forget(self, metrics_before_ms: int, inbox_before_ms: int) -> int:
-        """Delete samples and finished inbox rows older than this; returns how many rows went."""
-
 
 class Storage(Reader, Protocol):
     """Takes sets of changes and keeps them.
@@ -179,6 +176,9 @@ class Storage(Reader, Protocol):
 
     async def commit(self, changes: Changes) -> None:
         """Like :meth:`submit`, and wait; raises what ``done`` would have got."""
+
+    async def forget(self, metrics_before_ms: int, inbox_before_ms: int) -> int:
+        """Delete samples and finished inbox rows older than this; returns how many rows went."""
 
     @property
     def queued(self) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from tradekit.domain.amounts import text_of
 from tradekit.domain.errors import DataError
 from tradekit.domain.instruments import Bar, Instrument, Symbol, instrument_for
 
@@ -21,6 +22,8 @@ TICK_DECIMALS_MAX = 8
 
 _GZIP = b"\x1f\x8b"
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+_PLAIN_ROW = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:,[0-9]+(?:\.[0-9]*)?){4}", re.ASCII)
+"""The five numbers of nearly every row, checked at once."""
 
 
 @attrs.frozen
@@ -52,7 +55,7 @@ class Recording:
                 step_ms = bar.open_ms - previous_ms
             previous_ms = bar.open_ms
             count += 1
-            decimals = max(decimals, *(_decimals(price) for price in (bar.open, bar.high, bar.low, bar.close)))
+            decimals = max(decimals, _decimals(bar.open), _decimals(bar.high), _decimals(bar.low), _decimals(bar.close))
         if first is None:
             raise DataError(path=str(path), problem="has no bars", fix=f"give a file with a line of {','.join(COLUMNS)} per bar")
         return cls(path=path, symbol=symbol, timeframe_ms=step_ms or 60_000, count=count, first=first, decimals=decimals)
@@ -72,9 +75,8 @@ class Recording:
 
 
 def _decimals(price: Decimal) -> int:
-    exponent = price.as_tuple().exponent
-    assert isinstance(exponent, int)
-    return max(0, -exponent)
+    digits = text_of(price)
+    return len(digits) - digits.find(".") - 1 if "." in digits else 0
 
 
 def _read(path: Path, symbol: Symbol, timeframe_ms: int) -> Iterator[Bar]:
@@ -145,10 +147,13 @@ def _later(text: str, previous: int, line: int) -> int:
 
 
 def _bar(row: list[str], symbol: Symbol, timeframe_ms: int) -> Bar:
-    opened, high, low, close, volume = (_number(name, text) for name, text in zip(COLUMNS[1:], row[1:], strict=True))
+    if _PLAIN_ROW.fullmatch(",".join(row[1:])) and len(max(row, key=len)) <= DIGITS_MAX:
+        opened, high, low, close, volume = map(Decimal, row[1:])
+    else:
+        opened, high, low, close, volume = (_number(name, text) for name, text in zip(COLUMNS[1:], row[1:], strict=True))
     if low <= 0:
         raise _Defect("a price is zero", "remove the bar or correct its prices")
-    if not low <= min(opened, close) <= max(opened, close) <= high:
+    if not (low <= opened <= high and low <= close <= high):
         raise _Defect("open and close are not between low and high", "remove the bar or correct its prices")
     return Bar(
         symbol=symbol,
