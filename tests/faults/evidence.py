@@ -109,9 +109,9 @@ def judge(memory: Memory, data: Path, bot_log: Path) -> Verdict:
         _signals(memory, db, chats, verdict)
         for key, count in book.execute("SELECT key, count(*) FROM orders GROUP BY key HAVING count(*) > 1"):
             verdict.duplicated.append(f"the venue got {count} orders under one id (key {key})")
-        for external_id, count in Counter(dict.fromkeys(chats)).items():
-            if count > 1:
-                verdict.duplicated.append(f"chat {external_id} has {count} users")
+        (users,) = db.execute("SELECT count(*) FROM users").fetchone()
+        if users != len(chats):
+            verdict.duplicated.append(f"{users} users for {len(chats)} chats")
         (verdict.orders,) = db.execute("SELECT count(*) FROM orders").fetchone()
         (verdict.deliveries,) = db.execute("SELECT count(*) FROM deliveries").fetchone()
     return verdict

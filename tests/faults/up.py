@@ -12,7 +12,7 @@ from tradekit.domain.orders import OrderState
 from tradekit.engine.gateway import Gateway
 from tradekit.engine.intake import Inbound, Intake
 from tradekit.ports.messenger import SendOutcome, SendResult
-from tradekit.testing.steps import STEPS, Steps, SteppingStorage, stepping_accept, stepping_exchange, stepping_send, stepping_writer
+from tradekit.testing.steps import STEPS, SteppingStorage, Steps, stepping_accept, stepping_exchange, stepping_send, stepping_writer
 from tradekit_cli import main as cli
 from tradekit_telegram.messenger import TelegramMessenger
 

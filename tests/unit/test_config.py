@@ -258,3 +258,14 @@ def test_importing_the_configuration_is_light() -> None:
     environ = {"PATH": os.environ["PATH"]}
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ).stdout.split())
     assert not loaded & {"sqlalchemy", "typer", "anyio", "typed_settings", "structlog", "asyncio"}
+
+
+def test_the_reference_names_every_setting_with_its_default() -> None:
+    page = Path(__file__).parents[2].joinpath("docs/reference/configuration.md").read_text(encoding="utf-8")
+    for row in Settings().describe():
+        if row.name.startswith("tiers."):
+            assert f"`{row.name.rpartition('.')[2]}`" in page, row.name
+        else:
+            default = f"`{row.value}`" if row.value else "none"
+            assert f"| `{row.variable}` | `{row.name}` | {default}" in page, row.name
+            assert row.help in page, row.name

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tradekit.adapters.sql.group_commit import BULK_WAITS_MAX, GroupCommit
@@ -128,6 +129,20 @@ async def test_cancelling_writes_what_has_queued_first() -> None:
     assert answers.errors == dict.fromkeys("abcdef")
     with pytest.raises(Unavailable):
         commits.submit(rows("late"), answers.of("late"))
+
+
+async def test_a_group_taken_from_the_queue_is_written_even_when_cancelled_before_its_turn() -> None:
+    writer, answers, turns = RecordingWriter(), Answers(), anyio.CapacityLimiter(1)
+    commits = GroupCommit(writer, limiter=turns)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(commits.run)
+        async with turns:
+            commits.submit(rows("a"), answers.of("a"))
+            while not turns.statistics().tasks_waiting:
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+    assert writer.groups == [["a"]]
+    assert answers.errors == {"a": None}
 
 
 async def test_what_cannot_be_written_before_the_deadline_hears_so() -> None:

@@ -86,7 +86,7 @@ class Demand:
             signals=tuple(f"/signal {side} {symbol}" for side in ("buy", "sell") for symbol in symbols),
             signal_every_s=SIGNAL_EVERY_S * self.stretch,
             reply_timeout_s=10.0 if self.registers_in_chat else 60.0,
-            unsolicited=r"By signal [0-9a-f]{16}|not traded for you",
+            unsolicited=r"(?m)^By signal [0-9a-f]{16}|— not traded for you$",
         )
 
 

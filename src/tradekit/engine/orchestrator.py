@@ -195,7 +195,7 @@ class Orchestrator:
             return
         bulk = envelope.lane_class >= LaneClass.SIGNAL
         try:
-            self._storage.submit(changes, partial(self._answered, slot, envelope, decision, changes), bulk=bulk)
+            self._storage.submit(changes, partial(self._answered, slot, envelope, decision, changes, self._clock.monotonic()), bulk=bulk)
         except Busy:
             # Nothing was decided as far as anybody knows: the message goes back and its lane goes on when a commit is answered.
             self._lanes.put_back(slot, envelope)
@@ -238,11 +238,19 @@ class Orchestrator:
             expires_ms=now_ms + reply.ttl_s * 1000,
         )
 
-    def _answered(self, slot: Slot, envelope: Envelope, decision: Decision, changes: Changes, error: Exception | None) -> None:
+    def _answered(
+        self, slot: Slot, envelope: Envelope, decision: Decision, changes: Changes, submitted_s: float, error: Exception | None
+    ) -> None:
         self._in_flight -= 1
+        self._measure_commit(changes, submitted_s)
         self._committed(slot, envelope, decision, changes, error)
         self._unpark()
         self._wake.set()
+
+    def _measure_commit(self, changes: Changes, submitted_s: float) -> None:
+        self._telemetry.count("storage.commits")
+        self._telemetry.count("storage.rows", len(changes))
+        self._telemetry.observe("commit_ms", (self._clock.monotonic() - submitted_s) * 1000)
 
     def _unpark(self) -> None:
         if self._parked:
@@ -331,7 +339,7 @@ class Orchestrator:
         bulk = decisions[0][1].lane_class >= LaneClass.SIGNAL
         rows = together(*(changes for *_, changes in decisions))
         try:
-            self._storage.submit(rows, partial(self._batch_answered, decisions), bulk=bulk)
+            self._storage.submit(rows, partial(self._batch_answered, decisions, rows, self._clock.monotonic()), bulk=bulk)
         except Busy:
             for slot, envelope, _, _ in decisions:
                 self._lanes.put_back(slot, envelope)
@@ -339,8 +347,9 @@ class Orchestrator:
         else:
             self._in_flight += 1
 
-    def _batch_answered(self, decisions: list[_Decided], error: Exception | None) -> None:
+    def _batch_answered(self, decisions: list[_Decided], rows: Changes, submitted_s: float, error: Exception | None) -> None:
         self._in_flight -= 1
+        self._measure_commit(rows, submitted_s)
         if error is None or not isinstance(error, Duplicate):
             for slot, envelope, decision, changes in decisions:
                 self._committed(slot, envelope, decision, changes, error)

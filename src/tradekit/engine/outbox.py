@@ -9,7 +9,7 @@ import msgspec
 
 from tradekit.domain.changes import Changes
 from tradekit.domain.errors import Busy
-from tradekit.domain.replies import OutgoingMessage
+from tradekit.domain.replies import OutgoingMessage, Priority
 from tradekit.domain.users import Identity
 from tradekit.engine.channel import Channel
 from tradekit.engine.telemetry import Telemetry
@@ -33,6 +33,7 @@ class Outbox:
 
     def __init__(self, *, storage: Storage, clock: Clock, telemetry: Telemetry, size_max: int = 100_000) -> None:
         self._storage, self._clock, self._telemetry, self._size_max = storage, clock, telemetry, size_max
+        self._started_ms = clock.now_ms()
         self._channels: dict[str, Channel] = {}
         self._held: set[int] = set()
         """Ids in memory."""
@@ -159,7 +160,7 @@ class Outbox:
         else:
             channel.settle(message, now, sent=True)
             self._finish(message, f"outbox.{result.outcome}")
-        if result.outcome is SendOutcome.SENT:
+        if result.outcome is SendOutcome.SENT and self._answers_now(message):
             self._telemetry.observe("response_ms", self._clock.now_ms() - message.created_ms)
         elif result.outcome is SendOutcome.UNREACHABLE:
             for dropped in channel.drop_chat(message.address):
@@ -168,6 +169,10 @@ class Outbox:
         elif result.outcome is SendOutcome.REFUSED:
             log.error("%s refused message %s (%s): %s", message.transport, message.outbox_id, message.reply.key, result.detail)
         self._wakes[message.transport].set()
+
+    def _answers_now(self, message: OutgoingMessage) -> bool:
+        """Whether the time to send it says how fast the service answers: a reply made by this run, delivered at the first try."""
+        return message.reply.priority is Priority.REPLY and not message.tries and message.created_ms >= self._started_ms
 
     def _again(self, channel: Channel, message: OutgoingMessage, result: SendResult, now: float) -> None:
         tries = message.tries + 1

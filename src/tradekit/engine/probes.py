@@ -89,6 +89,7 @@ def statistics(service: Engine) -> dict[str, Any]:
     """For ``/stats`` and the page: plain values by subject."""
     telemetry, counts, host = service.telemetry, service.telemetry.counts, service.health.host
     p50, p95, p99 = telemetry.quantiles("handle_ms", 0.5, 0.95, 0.99)
+    (commit_p95,) = telemetry.quantiles("commit_ms", 0.95)
     response_p50, response_p95 = telemetry.quantiles("response_ms", 0.5, 0.95)
     return {
         "users": {
@@ -124,7 +125,12 @@ def statistics(service: Engine) -> dict[str, Any]:
             "coalesced": counts["outbox.coalesced"],
             "expired": counts["outbox.expired"],
         },
-        "storage": {"queued": service.storage.queued},
+        "storage": {
+            "queued": service.storage.queued,
+            "commits": counts["storage.commits"],
+            "rows": counts["storage.rows"],
+            "commit_ms_p95": _rounded(commit_p95),
+        },
         "monitoring_stats": {
             "memory_usage": {"rss_mib": round(host.rss_mib, 1), "percent": host.memory_percent},
             "cpu_usage": host.cpu_percent,

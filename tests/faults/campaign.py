@@ -1,0 +1,288 @@
+"""``python -m tests.faults.campaign --kills N [--seed K] [--json]``: kill the real service again and again, and count what it cost.
+
+A loopback Bot API server and ``tradekit up`` run as processes. People chat, trade and follow signals; the service is ended with
+SIGKILL, half of the times at a random moment and half at a named step, and started again on the same data directory. In the end
+everybody has heard an answer, and what they remember is joined with the database and the venue's book.
+
+Prints one JSON object; exit 1 if anything was lost, duplicated or broken. Progress goes to stderr.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import aiohttp
+import attrs
+
+from tests.faults.evidence import BOOK, DATABASE, Left, Verdict, copy_of, everything, judge, reading
+from tests.faults.people import FIRST_CHAT, PROVIDER, Town
+from tests.faults.processes import Process, Service, bot_api
+from tradekit.app import Tradekit
+from tradekit.config import Settings
+from tradekit.domain.tiers import TierName
+from tradekit.domain.users import Identity, Role
+from tradekit.testing.invariants import check_database
+from tradekit.testing.steps import STEPS
+
+SETTLED_S = 20.0
+"""A run that has not settled what it found by then is reported as stuck."""
+STEP_S = 4.0
+"""A step that is not reached within this after `ready` is given up for a kill at that moment."""
+QUIET_S = 90.0
+VISIBILITY_WINDOW_S = 1.0
+POLL_S = 0.02
+CHECKED_EVERY = 10
+SHOWN = 20
+
+
+@attrs.define
+class Findings:
+    """What the campaign saw besides what people remember."""
+
+    kills: Counter[str] = attrs.field(factory=Counter)
+    """By step, or ``random`` or ``starting``."""
+    not_reached: Counter[str] = attrs.field(factory=Counter)
+    starts_s: list[float] = attrs.field(factory=list)
+    recovery_s: list[float] = attrs.field(factory=list)
+    asked: int = 0
+    """Starts that had to wait for the venue's visibility window."""
+    violations: list[str] = attrs.field(factory=list)
+
+
+class Campaign:
+    def __init__(self, home: Path, service: Service, town: Town, *, kills: int, seed: int, step: str) -> None:
+        self.home, self.service, self.town, self.kills, self.step = home, service, town, kills, step
+        self.chance = random.Random(f"{seed}:campaign")
+        self.found = Findings()
+        self._process: Process | None = None
+
+    async def run(self) -> Verdict:
+        """All kills, then the end.
+
+        :raises Exception: something that is no finding: a process does not start, the server does not answer.
+        """
+        try:
+            left: Left | None = None
+            for plan in self._plans():
+                left = await self._one(plan, left)
+                self.town.kills += 1
+            await self._end(left)
+        finally:
+            if self._process is not None:
+                self._process.kill()
+                await self._process.end()
+            await self.town.cancel()
+        return judge(self.town.memory, self.service.data, self.home / "bot_api.jsonl")
+
+    def _plans(self) -> list[str]:
+        """``random``, ``starting`` or a step, for each kill."""
+        steps = [self.step] if self.step else list(STEPS)
+        self.chance.shuffle(steps)
+        named = [steps[number % len(steps)] for number in range(self.kills // 2)]
+        plain = ["starting" if number % 5 == 4 else "random" for number in range(self.kills - len(named))]
+        plans = named + plain
+        self.chance.shuffle(plans)
+        return plans
+
+    async def _one(self, plan: str, left: Left | None) -> Left:
+        """One life of the service, and what it leaves."""
+        process = await self._start(plan if plan in STEPS else "")
+        if plan == "starting":
+            await _ends_within(process, self.chance.uniform(0.0, 1.3))
+            how = plan
+        else:
+            how = await self._live(process, plan, left)
+        process.kill()
+        code = await process.end()
+        if code != -9:
+            self.found.violations.append(f"the service ended with {code} instead of being killed, see {self.service.log}")
+        self.found.kills[how] += 1
+        return self._look(sum(self.found.kills.values()))
+
+    async def _start(self, step: str) -> Process:
+        self._process = await self.service.start(step, self.chance.randint(1, 4))
+        return self._process
+
+    async def _live(self, process: Process, plan: str, left: Left | None) -> str:
+        """From the start to the kill; returns what to call it."""
+        address = await process.ready()
+        if address is None:
+            return plan
+        self.found.starts_s.append(time.monotonic() - process.started_s)
+        if plan == "random":
+            if self.chance.random() < 0.2:
+                await asyncio.sleep(self.chance.uniform(0.0, 0.4))
+                return plan
+            await self._settled(process, left)
+            await asyncio.sleep(self.chance.uniform(0.1, 1.0))
+            return plan
+        await self._settled(process, left)
+        if await _ends_within(process, STEP_S):
+            return plan
+        self.found.not_reached[plan] += 1
+        return "random"
+
+    async def _settled(self, process: Process, left: Left | None) -> None:
+        """Wait until everything a former run left is settled, and note how long it took from `ready`; a kill may come first."""
+        if left is None:
+            return
+        began = time.monotonic()
+        with reading(self.service.data / DATABASE) as db:
+            while waits := _asked(db, left):
+                if not process.running:
+                    return
+                if time.monotonic() - began > SETTLED_S:
+                    self.found.violations.append(f"after {SETTLED_S:g} s still unsettled: {waits}")
+                    return
+                await asyncio.sleep(POLL_S)
+            took = time.monotonic() - began
+            if left.never_arrived(db):
+                self.found.asked += 1
+                took = max(0.0, took - VISIBILITY_WINDOW_S)
+        self.found.recovery_s.append(took)
+
+    def _look(self, number: int) -> Left:
+        """Look at the files as the kill left them."""
+        copied = copy_of(self.service.data, self.home / "copy")
+        if number % CHECKED_EVERY == 0 or number == self.kills:
+            self._check(copied, settled=False)
+        left = Left.by(copied / DATABASE)
+        said = self.town.memory.said
+        open_now = len(self.town.memory.unanswered())
+        _note(f"kill {number}/{self.kills}: {len(said)} updates, {open_now} open, {len(left.unsettled)} orders unsettled")
+        return left
+
+    def _check(self, data: Path, *, settled: bool) -> None:
+        for violation in check_database(data / DATABASE, data / BOOK, settled=settled):
+            self.found.violations.append(f"{violation.invariant}: {violation.detail}")
+
+    async def _end(self, left: Left | None) -> None:
+        """A last life without a kill: everybody is answered, everything settles, the service drains."""
+        process = await self._start("")
+        assert await process.ready(), f"the service did not start: {self.service.log}"
+        await self._settled(process, left)
+        if not await self.town.finished(QUIET_S):
+            _note("some people were never answered")
+        until = time.monotonic() + QUIET_S
+        while (waits := everything(self.service.data / DATABASE)) and time.monotonic() < until:
+            await asyncio.sleep(0.2)
+        if waits:
+            self.found.violations.append(f"never quiet: {waits}")
+        code = await process.stop()
+        if code:
+            self.found.violations.append(f"SIGTERM ended the service with {code}, see {self.service.log}")
+        self._check(self.service.data, settled=True)
+
+
+def _asked(db: sqlite3.Connection, left: Left) -> dict[str, int]:
+    return left.waits(db)
+
+
+async def _ends_within(process: Process, timeout_s: float) -> bool:
+    try:
+        await process.end(timeout_s)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def prepare(data: Path, chats: int) -> None:
+    """The first accounts: a provider, and people of every plan; the others register by /start."""
+    async with Tradekit.open(Settings(data=data)) as tk:
+        provider = Identity("telegram", str(PROVIDER))
+        await tk.users.register(provider, "Provider")
+        await tk.users.set_role(provider, Role.PROVIDER)
+        for number in range(chats // 2):
+            who = Identity("telegram", str(FIRST_CHAT + number))
+            await tk.users.register(who, f"Person {number}")
+            await tk.users.set_tier(who, TierName.PREMIUM if number % 4 == 3 else TierName.ENTERPRISE)
+
+
+async def campaign(home: Path, options: argparse.Namespace) -> dict[str, object]:
+    """Run it and return the report."""
+    began = time.monotonic()
+    data = home / "data"
+    await prepare(data, options.chats)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with bot_api(home) as api_url, aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
+        town = Town(api_url, session, seed=options.seed, chats=options.chats)
+        work = Campaign(home, Service(home, api_url, options.plant), town, kills=options.kills, seed=options.seed, step=options.step)
+        town.begin(options.kills)
+        verdict = await work.run()
+    return report(work, verdict, options, time.monotonic() - began)
+
+
+def report(work: Campaign, verdict: Verdict, options: argparse.Namespace, duration_s: float) -> dict[str, object]:
+    """The one JSON object."""
+    found, memory = work.found, work.town.memory
+    return {
+        "kills": sum(found.kills.values()),
+        "lost": len(verdict.lost),
+        "duplicated": len(verdict.duplicated),
+        "recovery_s": percentiles(found.recovery_s),
+        "violations": found.violations[:SHOWN],
+        "lost_examples": verdict.lost[:SHOWN],
+        "duplicated_examples": verdict.duplicated[:SHOWN],
+        "updates": len(memory.said),
+        "confirmed": len(memory.attempts),
+        "outcomes": dict(Counter(attempt.outcome or "unanswered" for attempt in memory.attempts)),
+        "orders": verdict.orders,
+        "signals": verdict.signals,
+        "deliveries": verdict.deliveries,
+        "answers_sent_again": memory.resent,
+        "kills_by_step": dict(sorted(found.kills.items())),
+        "steps_not_reached": dict(sorted(found.not_reached.items())),
+        "waited_for_visibility": found.asked,
+        "recoveries": len(found.recovery_s),
+        "start_s": percentiles(found.starts_s),
+        "duration_s": round(duration_s, 1),
+        "seed": options.seed,
+    }
+
+
+def percentiles(samples: list[float]) -> dict[str, float]:
+    """By nearest rank."""
+    ordered = sorted(samples)
+    if not ordered:
+        return {}
+    return {name: round(ordered[-(-len(ordered) * percent // 100) - 1], 3) for name, percent in (("p50", 50), ("p99", 99))}
+
+
+def _note(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="of people and kills; default: a fresh one"
+    )
+    parser.add_argument("--chats", type=int, default=50)
+    parser.add_argument("--step", choices=STEPS, default="", help="kill at this step only, besides the random kills")
+    parser.add_argument("--plant", default="", help="a bug of tests.faults.up, to see that it is caught")
+    parser.add_argument("--keep", action="store_true", help="keep the files even if nothing is wrong")
+    parser.add_argument("--json", action="store_true", help="print the report on one line")
+    options = parser.parse_args(arguments)
+    home = Path(tempfile.mkdtemp(prefix="tradekit-faults-"))
+    _note(f"seed {options.seed}, files in {home}")
+    found = asyncio.run(campaign(home, options))
+    wrong = bool(found["lost"] or found["duplicated"] or found["violations"])
+    print(json.dumps(found, ensure_ascii=False, indent=None if options.json else 2), flush=True)
+    if wrong:
+        _note(f"something is wrong: databases, logs and the server's log are kept in {home}; --seed {options.seed} plans the same kills")
+    elif not options.keep:
+        shutil.rmtree(home)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
