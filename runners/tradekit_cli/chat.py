@@ -46,7 +46,7 @@ class Conversation:
         """Send a line, or press a button if it is the number of one, and wait until all it caused has come to rest."""
         number = int(line) if re.fullmatch("[0-9]{1,3}", line, re.ASCII) else 0
         pressed = 0 < number <= len(self._buttons)
-        request = wire.Press(data=self._buttons[number - 1].data) if pressed else wire.Say(text=line)
+        request = wire.Press(data=self._buttons[number - 1].data) if pressed else wire.Say(text=line[: wire.TEXT_MAX])
         self._answered.clear()
         self._typing = False
         try:

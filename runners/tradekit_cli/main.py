@@ -1,5 +1,6 @@
 """The ``tradekit`` command: parse, call, print. What a command needs is imported when it runs."""
 
+import io
 import os
 import sys
 
@@ -56,5 +57,9 @@ def main() -> None:
     """Entry point of the installed command."""
     from tradekit_cli import commands
 
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Input that is not text, and terminals that cannot show every letter, are no reason to fail.
+            stream.reconfigure(errors="replace")
     commands.register(app)
     app()

@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 
 LINE_BYTES_MAX = 64 * 1024
+TEXT_MAX = 4096
+"""Characters of a typed line; the service looks at no more."""
 QUIET_S = 5
 """Longest wait for a user's lane, orders and replies to come to rest."""
 NAME = r"[A-Za-z0-9_.@-]{1,64}"

@@ -256,15 +256,20 @@ class Tradekit:
         :raises SchemaMismatch: a newer release wrote the database; it is left untouched.
         """
         settings = settings or Settings.load()
+        failed: Exception | None = None
         async with open_parts(settings, parts) as service, anyio.create_task_group() as tasks:
-            await service.open(tasks)
             try:
+                await service.open(tasks)
                 yield cls(service, settings)
+            except Exception as error:  # noqa: BLE001 - raised below as it is: the task group would wrap it
+                failed = error
             finally:
                 # Also when the host is cancelled, as Ctrl-C does it: what was accepted is finished.
                 with anyio.CancelScope(shield=True):
                     await service.drain()
             tasks.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
 
     async def serve(self) -> None:
         """Follow the market and the clock: strategies, health, metrics, alerts, performance. Returns when cancelled."""

@@ -12,7 +12,6 @@ import asyncio
 import json
 import random
 import shutil
-import sqlite3
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ import attrs
 
 from tests.faults.evidence import BOOK, DATABASE, Left, Verdict, copy_of, everything, judge, reading
 from tests.faults.people import FIRST_CHAT, PROVIDER, Town
+from tests.faults.plants import PLANTS
 from tests.faults.processes import Process, Service, bot_api
 from tradekit.app import Tradekit
 from tradekit.config import Settings
@@ -38,6 +38,8 @@ STEP_S = 4.0
 """A step that is not reached within this after `ready` is given up for a kill at that moment."""
 QUIET_S = 90.0
 VISIBILITY_WINDOW_S = 1.0
+SLOW_S = 0.5
+"""Recoveries that take longer say what they waited for."""
 POLL_S = 0.02
 CHECKED_EVERY = 10
 SHOWN = 20
@@ -136,7 +138,9 @@ class Campaign:
             return
         began = time.monotonic()
         with reading(self.service.data / DATABASE) as db:
-            while waits := _asked(db, left):
+            last: dict[str, int] = {}
+            while waits := left.waits(db):
+                last = waits
                 if not process.running:
                     return
                 if time.monotonic() - began > SETTLED_S:
@@ -148,6 +152,8 @@ class Campaign:
                 self.found.asked += 1
                 took = max(0.0, took - VISIBILITY_WINDOW_S)
         self.found.recovery_s.append(took)
+        if took > SLOW_S:
+            _note(f"settled after {took:.2f} s; last came {last}")
 
     def _look(self, number: int) -> Left:
         """Look at the files as the kill left them."""
@@ -172,7 +178,7 @@ class Campaign:
         if not await self.town.finished(QUIET_S):
             _note("some people were never answered")
         until = time.monotonic() + QUIET_S
-        while (waits := everything(self.service.data / DATABASE)) and time.monotonic() < until:
+        while (waits := everything(self.service.data / DATABASE)) and time.monotonic() < until:  # noqa: ASYNC110 - another process's files
             await asyncio.sleep(0.2)
         if waits:
             self.found.violations.append(f"never quiet: {waits}")
@@ -180,10 +186,6 @@ class Campaign:
         if code:
             self.found.violations.append(f"SIGTERM ended the service with {code}, see {self.service.log}")
         self._check(self.service.data, settled=True)
-
-
-def _asked(db: sqlite3.Connection, left: Left) -> dict[str, int]:
-    return left.waits(db)
 
 
 async def _ends_within(process: Process, timeout_s: float) -> bool:
@@ -268,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--chats", type=int, default=50)
     parser.add_argument("--step", choices=STEPS, default="", help="kill at this step only, besides the random kills")
-    parser.add_argument("--plant", default="", help="a bug of tests.faults.up, to see that it is caught")
+    parser.add_argument("--plant", choices=PLANTS, default="", help="a bug to plant, to see that it is caught")
     parser.add_argument("--keep", action="store_true", help="keep the files even if nothing is wrong")
     parser.add_argument("--json", action="store_true", help="print the report on one line")
     options = parser.parse_args(arguments)

@@ -142,7 +142,7 @@ class Person:
         self._orders = 0
 
     async def live(self, after_kills: int) -> None:
-        while self.town.kills < after_kills and not self.town.stopping.is_set():
+        while self.town.kills < after_kills and not self.town.stopping.is_set():  # noqa: ASYNC110 - a handful of people
             await asyncio.sleep(0.1)
         await self.town.control("chat", chat_id=self.chat_id, first_name=f"Person {self.chat_id}")
         try:

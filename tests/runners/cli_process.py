@@ -29,7 +29,15 @@ def tradekit(*arguments: str | Path, cwd: Path, stdin: str = "", **values: str) 
     """Run a command to its end."""
     command = [*COMMAND, *map(str, arguments)]
     return subprocess.run(
-        command, cwd=cwd, input=stdin, capture_output=True, encoding="utf-8", timeout=DEADLINE_S, env=environment(**values), check=False
+        command,
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        timeout=DEADLINE_S,
+        env=environment(**values),
+        check=False,
     )
 
 

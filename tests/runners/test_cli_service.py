@@ -4,17 +4,19 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import sqlite3
 import stat
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.runners.cli_process import Terminal, Up, bot_api, tradekit, up
+from tests.runners.cli_process import COMMAND, Terminal, Up, bot_api, environment, tradekit, up
 from tradekit_cli import wire
 
 FIRST_TRADE = "/start\n/buy BTC/USDT 0.01\n/positions\n/usage\n"
@@ -90,6 +92,22 @@ def test_a_number_presses_the_button(data: Path, tmp_path: Path) -> None:
     assert number, start.stdout
     chat = tradekit("chat", "--as", "eve", "--data", data, cwd=tmp_path, stdin=f"/start\n{number[1]}\n")
     assert "filled at" in chat.stdout
+
+
+def test_a_pipe_may_hold_anything(data: Path, tmp_path: Path) -> None:
+    nonsense = ["/start", "", "1e999", "/buy BTC/USDT NaN", "\u202e/buy", "99", "!ok:buy:1", "x" * 100_000, "\udcff\udcfe", "/usage"]
+    chat = tradekit("chat", "--as", "ada", "--data", data, cwd=tmp_path, stdin="\n".join(nonsense) + "\n")
+    assert (chat.returncode, chat.stderr) == (0, "")
+    assert "0 of 5 trades used" in chat.stdout
+
+
+def test_who_reads_only_the_beginning_of_a_result_sees_no_traceback(data: Path, tmp_path: Path) -> None:
+    shell = f"{shlex.join(COMMAND)} config show | head -n 1"
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell], cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment(), check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_the_prompt_answers_and_ends_with_ctrl_d(data: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tradekit.adapters.sql.group_commit import BULK_WAITS_MAX, GroupCommit
 from tradekit.domain.changes import Changes
 from tradekit.domain.errors import Busy, Duplicate, StorageFailed, TradekitError, Unavailable
-from tradekit.testing.contracts.storage import Answers
+from tradekit.testing.contracts.storage_support import Answers
 from tradekit.testing.factories import an_audit_entry
 
 pytestmark = pytest.mark.anyio

@@ -53,6 +53,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     outbox: tuple[OutgoingMessage, ...] = ()
     outbox_done: tuple[int, ...] = ()
     inbox_done: tuple[int, ...] = ()
+    """A message that is not stored fails the commit: its effect must not outlive it, for the transport will bring it again."""
     dead_letters: tuple[tuple[int, str], ...] = ()
     """Inbox id and why it was given up."""
     metrics: tuple[MetricSample, ...] = ()

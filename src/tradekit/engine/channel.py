@@ -1,7 +1,7 @@
 """One transport's waiting messages: which may go next, and when."""
 
 import heapq
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from itertools import count
 
 import attrs
@@ -11,6 +11,8 @@ from tradekit.engine.pacing import Pacer
 from tradekit.ports.messenger import Messenger, Pace
 
 CHATS_SWEEP_AT = 20_000
+ALERTS_IN_A_ROW = 2
+"""After so many a reply goes, if one waits: the fills of a signal that reached thousands must not silence everybody else."""
 
 
 @attrs.define(eq=False)
@@ -31,7 +33,8 @@ class _Chat:
 class Channel:
     """Keeps a transport's pace: per chat, overall, and a reserve of the overall pace for alerts and replies.
 
-    Within a chat messages leave in order of priority, then age; among chats by the priority of their first message.
+    Within a chat messages leave in order of priority, then age; among chats by the priority of their first message, except that replies
+    get every third place while alerts wait.
     """
 
     def __init__(self, messenger: Messenger) -> None:
@@ -41,7 +44,8 @@ class Channel:
         self._overall = Pacer(pace.overall_per_s, burst=max(1, pace.overall_per_s / 10))
         self._low = Pacer(pace.overall_per_s * (1 - pace.reserve), burst=max(1, pace.overall_per_s / 10))
         self._chats: OrderedDict[str, _Chat] = OrderedDict()
-        self._ready: list[tuple[int, int, _Chat]] = []
+        self._ready: dict[Priority, deque[tuple[int, _Chat]]] = {priority: deque() for priority in Priority}
+        self._alerts_in_a_row = 0
         self._later: list[tuple[float, int, _Chat]] = []
         self._stamps = count(1)
         self.held_until = 0.0
@@ -75,7 +79,7 @@ class Channel:
         if due > now:
             heapq.heappush(self._later, (due, chat.queued_as, chat))
         else:
-            heapq.heappush(self._ready, (chat.heap[0][0], chat.queued_as, chat))
+            self._ready[chat.heap[0][2].reply.priority].append((chat.queued_as, chat))
 
     @staticmethod
     def _skip_replaced(chat: _Chat) -> None:
@@ -87,20 +91,34 @@ class Channel:
         self._promote(now)
         if now < self.held_until or self.in_flight >= self._pace.in_flight_max or self._overall.wait(now) > 0:
             return None
-        while self._ready:
-            priority, stamp, chat = self._ready[0]
-            if stamp != chat.queued_as or chat.sending or not chat.heap:
-                heapq.heappop(self._ready)
-                continue
-            low = priority >= Priority.SIGNAL
-            if low and self._low.wait(now) > 0:
-                return None
-            heapq.heappop(self._ready)
-            self._overall.spend(now)
-            if low:
-                self._low.spend(now)
-            return self._start(chat)
-        return None
+        priority = self._turn()
+        if priority is None:
+            return None
+        low = priority >= Priority.SIGNAL
+        if low and self._low.wait(now) > 0:
+            return None
+        self._overall.spend(now)
+        if low:
+            self._low.spend(now)
+        self._alerts_in_a_row = self._alerts_in_a_row + 1 if priority is Priority.ALERT else 0
+        return self._start(self._ready[priority].popleft()[1])
+
+    def _turn(self) -> Priority | None:
+        """Whose turn it is among the chats that are ready."""
+        waiting = [priority for priority, queue in self._ready.items() if self._has_ready(queue)]
+        if waiting[:2] == [Priority.ALERT, Priority.REPLY] and self._alerts_in_a_row >= ALERTS_IN_A_ROW:
+            return Priority.REPLY
+        return waiting[0] if waiting else None
+
+    @staticmethod
+    def _has_ready(queue: deque[tuple[int, _Chat]]) -> bool:
+        """Whether any entry is still valid; those in front that are not are passed over."""
+        while queue:
+            stamp, chat = queue[0]
+            if stamp == chat.queued_as and not chat.sending and chat.heap:
+                return True
+            queue.popleft()
+        return False
 
     def _start(self, chat: _Chat) -> OutgoingMessage:
         message = heapq.heappop(chat.heap)[2]
@@ -153,8 +171,9 @@ class Channel:
     def next_at(self, now: float) -> float | None:
         """When :meth:`take` may next give something, if nothing new arrives; None when nothing waits."""
         times = [self._later[0][0]] if self._later else []
-        if self._ready and self.in_flight < self._pace.in_flight_max:
-            low = self._ready[0][0] >= Priority.SIGNAL
+        priority = self._turn()
+        if priority is not None and self.in_flight < self._pace.in_flight_max:
+            low = priority >= Priority.SIGNAL
             pause = max(self._overall.wait(now), self._low.wait(now) if low else 0.0, self.held_until - now)
             times.append(now + pause)
         return min(times, default=None)

@@ -4,7 +4,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from tradekit.domain.changes import Changes
-from tradekit.domain.users import Identity, Role
+from tradekit.domain.sessions import SessionState
+from tradekit.domain.users import Identity, Role, User
 
 STRANGERS_MAX = 100_000
 
@@ -49,15 +50,38 @@ class Directory:
     def note(self, changes: Changes) -> None:
         """Keep up with a commit."""
         for user in changes.users:
-            if user.role in {Role.PROVIDER, Role.ADMIN, Role.OWNER}:
-                self._providers[user.user_id] = user.display_name
-            else:
-                self._providers.pop(user.user_id, None)
+            self._note_user(user)
         for identity, user_id, _ in changes.identities:
-            self._users[identity] = user_id
-            self._strangers.pop(identity, None)
-            self.registered += 1
+            self._note_identity(identity, user_id)
         for user_id, _, wish in changes.subscriptions:
             self._followers.setdefault(wish.source, set()).add(user_id)
         for user_id, source in changes.unsubscriptions:
             self._followers.get(source, set()).discard(user_id)
+
+    def refresh(self, state: SessionState) -> bool:
+        """Make good what was missed of a user: a commit whose answer was lost was not noted. True if providers changed."""
+        if state.user is None:
+            return False
+        before = self._providers.get(state.user_id)
+        self._note_user(state.user)
+        for identity in state.identities:
+            self._note_identity(identity, state.user_id)
+        wanted = {wish.source for wish in state.subscriptions}
+        for source in wanted:
+            self._followers.setdefault(source, set()).add(state.user_id)
+        for source, followers in self._followers.items():
+            if source not in wanted:
+                followers.discard(state.user_id)
+        return self._providers.get(state.user_id) != before
+
+    def _note_user(self, user: User) -> None:
+        if user.role in {Role.PROVIDER, Role.ADMIN, Role.OWNER}:
+            self._providers[user.user_id] = user.display_name
+        else:
+            self._providers.pop(user.user_id, None)
+
+    def _note_identity(self, identity: Identity, user_id: int) -> None:
+        if identity not in self._users:
+            self.registered += 1
+        self._users[identity] = user_id
+        self._strangers.pop(identity, None)

@@ -2,8 +2,9 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -24,6 +25,8 @@ from tradekit.services.decisions import Context, Decision
 from tradekit.services.signals import deliver
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BATCH_USERS = 100
 BATCHES_IN_FLIGHT_MAX = 2
@@ -89,13 +92,13 @@ class Fanout:
     async def _take_up(self) -> None:
         """Continue with what the storage knows to be unfinished."""
         self._postponed = False
-        for signal in await self._storage.pending_signals():
+        for signal in await self._insist(self._storage.pending_signals):
             self.publish(signal, resumed=True)
 
     async def _fan_out(self, signal: Signal, resumed: bool) -> None:
         users = self._directory.followers(signal.source)
         if resumed:
-            delivered = await self._storage.delivered(signal.signal_id)
+            delivered = await self._insist(partial(self._storage.delivered, signal.signal_id))
             users = [user_id for user_id in users if user_id not in delivered]
         started = self._clock.monotonic()
         while users:
@@ -108,11 +111,16 @@ class Fanout:
         self._telemetry.observe("fanout_ms", (self._clock.monotonic() - started) * 1000)
 
     async def _finish(self, signal: Signal) -> None:
-        try:
-            await self._storage.commit(Changes(signals_done=(signal.signal_id,)))
-        except (StorageFailed, Busy) as error:
-            # It stays pending and is looked at again after a restart: every user has an outcome, so nothing happens twice.
-            log.error("signal %s could not be marked done: %s", signal.signal_id, error)
+        await self._insist(partial(self._storage.commit, Changes(signals_done=(signal.signal_id,))))
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the storage until it answers: a signal must not end half-way."""
+        while True:
+            try:
+                return await ask()
+            except (StorageFailed, Busy) as error:
+                log.error("fan-out: the storage does not answer, trying again: %s", error)
+                await anyio.sleep(RETRY_S)
 
     async def _round(self, signal: Signal, users: list[int]) -> list[int]:
         """Offer the signal to these users; returns those whose outcome could not be stored."""

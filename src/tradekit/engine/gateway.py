@@ -235,20 +235,20 @@ class Gateway:
                 await self._ask_wake.wait()
 
     async def _ask(self, question: _Question) -> None:
-        order = question.order
+        order, asked = question.order, self._clock.monotonic()
         try:
             with anyio.fail_after(self._exchange.capabilities.answer_timeout_s):
                 report = await self._exchange.find(order)
         except Exception as error:  # noqa: BLE001 - a network error never counts as "not found"
             log.warning("asking for order %s: %s", order.client_order_id, error)
         else:
-            self._weigh(question, report)
+            self._weigh(question, report, asked)
         finally:
             question.asking = False
             question.tries += 1
             question.next_at = self._clock.monotonic() + min(ASK_EVERY_MAX_S, ASK_EVERY_S * 1.5 ** min(question.tries, 12))
 
-    def _weigh(self, question: _Question, report: OrderReport | None) -> None:
+    def _weigh(self, question: _Question, report: OrderReport | None, asked: float) -> None:
         order = question.order
         if report is not None:
             self._users[order.user_id] += 1
@@ -257,7 +257,8 @@ class Gateway:
                 self.cancel((order,))
                 self._close(question)
             return
-        if self._clock.monotonic() - question.since < self._exchange.capabilities.visibility_window_s:
+        # What counts is when the venue was asked: an answer that took long says nothing about the time since.
+        if asked - question.since < self._exchange.capabilities.visibility_window_s:
             return
         envelope = self._envelope(order, lambda state, ctx: never_arrived(state, order.client_order_id, ctx))
         envelope.done = partial(self._gone, question)

@@ -75,6 +75,8 @@ class Intake:
         self._storing: dict[tuple[str, str], list[Callable[[Exception | None], None]]] = {}
         """Keys with the storage, and who else waits for its answer."""
         self._failed: set[int] = set()
+        self._doubtful: dict[tuple[str, str], int] = {}
+        """Inbox ids of messages that were to be worked on once stored, and whose storing was not confirmed."""
         self._wake = anyio.Event()
         orchestrator.on_failed_inbox = self._failed_later
 
@@ -151,13 +153,18 @@ class Intake:
     def _judge(self, key: tuple[str, str], later: InboxMessage | None, error: Exception | None) -> Exception | None:
         if error is None:
             self._telemetry.count("inbox.stored")
+            self._doubtful.pop(key, None)
             if later is not None:
                 self._dispatch(later)
             return None
         if isinstance(error, Duplicate):
             self._telemetry.count("inbox.repeated")
+            if (inbox_id := self._doubtful.pop(key, None)) is not None:
+                self._failed_later(inbox_id)
             return None
         self._recent.pop(key, None)
+        if later is not None:
+            self._doubtful[key] = later.inbox_id
         return error
 
     def _dispatch(self, row: InboxMessage) -> None:

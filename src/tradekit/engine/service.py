@@ -13,6 +13,7 @@ from tradekit.domain.changes import Changes
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.risk import TradingPolicy
 from tradekit.domain.sessions import SessionState
+from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import DEFAULT_TIERS, Tiers
 from tradekit.domain.users import Identity
@@ -144,6 +145,7 @@ class Service:
             metrics=lambda: flat_metrics(self),
         )
         self.outbox.on_unreachable = self._unreachable
+        self.sessions.on_loaded = self._loaded
         add_checks(self)
         await self._remember()
         for work in (self.sessions.run, self.orchestrator.run, self.gateway.run, self.outbox.run, self.fanout.run, self.intake.run):
@@ -262,6 +264,10 @@ class Service:
         self.telemetry.count("deliveries", len(changes.deliveries))
         if decision.error is not None:
             self.telemetry.count("decisions.refused")
+
+    def _loaded(self, state: SessionState) -> None:
+        if self.directory.refresh(state):
+            self._sources = None
 
     def _publish(self, signal: Signal) -> None:
         self.telemetry.count("signals")

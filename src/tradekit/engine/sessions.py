@@ -1,6 +1,7 @@
 """The sessions in memory: found, loaded, and evicted when idle."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from itertools import islice
 
 import anyio
@@ -25,6 +26,8 @@ class Sessions:
         self._to_load: dict[int, Slot] = {}
         self._wake = anyio.Event()
         self._waiters: dict[int, list[anyio.Event]] = {}
+        self.on_loaded: Callable[[SessionState], None] = lambda state: None
+        """Told of every registered user read from the storage: what was committed without an answer shows only here."""
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -75,8 +78,6 @@ class Sessions:
 
     def drop(self, slot: Slot) -> None:
         """Forget what is in memory of this user: it may not be what is stored. It is loaded again before anything else happens."""
-        if slot.state is not None and slot.state.user is None:
-            return
         slot.state = None
         self._load_later(slot)
 
@@ -131,6 +132,8 @@ class Sessions:
     def _arrived(self, slot: Slot, state: SessionState | None) -> None:
         if state is None:
             state = SessionState(user_id=slot.user_id, partition=partition_of(slot.user_id, self._partitions))
+        else:
+            self.on_loaded(state)
         slot.state = state
         self.weigh(slot)
         for waiter in self._waiters.pop(slot.user_id, ()):

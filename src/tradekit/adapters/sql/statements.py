@@ -127,8 +127,8 @@ AFTER_AUDIT = (
     _latest("performance", tables.UserPerformance, rows.performance_row),
     _latest("outbox", tables.Outbox, rows.outbox_row),
     _gone("outbox_done", tables.Outbox, _one, "outbox_id"),
-    _changed("inbox_done", tables.Inbox, _one, (), ("inbox_id",), state=DONE),
-    _changed("dead_letters", tables.Inbox, _dead_letter, ("given_up",), ("inbox_id",), state=DEAD),
+    _changed("inbox_done", tables.Inbox, _one, (), ("inbox_id",), exact=True, state=DONE),
+    _changed("dead_letters", tables.Inbox, _dead_letter, ("given_up",), ("inbox_id",), exact=True, state=DEAD),
     _latest("metrics", tables.SystemMetrics, rows.metric_row),
     _latest("alerts", tables.Alerts, rows.alert_row),
 )

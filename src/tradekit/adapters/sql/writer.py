@@ -1,7 +1,7 @@
 """Writes groups of changes in one transaction each. Synchronous: production calls it from a thread, the simulation inline."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -51,7 +51,13 @@ class SqliteWriter:
         """
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            outcomes = self._write(group)
+            try:
+                outcomes = self._write(group, self._all)
+            except _Refused:
+                # Savepoints make SQLite copy every page it changes: only a group that needs them pays.
+                self._abandon()
+                self._db.execute("BEGIN IMMEDIATE")
+                outcomes = self._write(group, self._each)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon()
@@ -95,12 +101,12 @@ class SqliteWriter:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
-    def _write(self, group: Sequence[Changes]) -> Outcomes:
+    def _write(self, group: Sequence[Changes], attempt: Callable[[Sequence[Changes]], Outcomes]) -> Outcomes:
         if not self._lost_partitions():
-            return self._attempt(group)
+            return attempt(group)
         outcomes: Outcomes = [self._fenced(changes) for changes in group]
         allowed = [index for index, error in enumerate(outcomes) if error is None]
-        for index, outcome in zip(allowed, self._attempt([group[index] for index in allowed]), strict=True):
+        for index, outcome in zip(allowed, attempt([group[index] for index in allowed]), strict=True):
             outcomes[index] = outcome
         return outcomes
 
@@ -117,17 +123,18 @@ class SqliteWriter:
         lost = self._lost if len(self._lost) == len(self._epochs) else self._lost & partitions_of(changes)
         return OwnershipLost(partition=min(lost), epoch=self._epochs[min(lost)]) if lost else None
 
-    def _attempt(self, group: Sequence[Changes]) -> Outcomes:
+    def _all(self, group: Sequence[Changes]) -> Outcomes:
+        self._insert(group)
+        return [None] * len(group)
+
+    def _each(self, group: Sequence[Changes]) -> Outcomes:
         """A savepoint per attempt: the guilty one is found by halving, without another wait for the disk."""
         self._db.execute("SAVEPOINT attempt")
-        refusal: TradekitError | None = None
         try:
             self._insert(group)
         except _Refused as refused:
             refusal = refused.error
-        except BAD_VALUE as error:
-            refusal = StorageFailed(reason=repr(error))
-        if refusal is None:
+        else:
             self._db.execute("RELEASE attempt")
             return [None] * len(group)
         self._db.execute("ROLLBACK TO attempt")
@@ -136,9 +143,15 @@ class SqliteWriter:
         if len(group) == 1:
             return [refusal]
         half = len(group) // 2
-        return self._attempt(group[:half]) + self._attempt(group[half:])
+        return self._each(group[:half]) + self._each(group[half:])
 
     def _insert(self, group: Sequence[Changes]) -> None:
+        try:
+            self._insert_tables(group)
+        except BAD_VALUE as error:
+            raise _Refused(StorageFailed(reason=repr(error))) from error
+
+    def _insert_tables(self, group: Sequence[Changes]) -> None:
         for write in statements.BEFORE_SUBSCRIPTIONS:
             self._rows(write, group)
         self._current(statements.SUBSCRIPTIONS, statements.UNSUBSCRIPTIONS, group)

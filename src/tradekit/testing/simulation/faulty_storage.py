@@ -122,7 +122,10 @@ class FaultyStorage:
         if self.dead:
             return
         self._observer.answered(self._node, ticket.users, ticket.changes, error)
-        ticket.done(error)
+        try:
+            ticket.done(error)
+        except Exception as failure:  # noqa: BLE001 - a real storage survives this as well, the service need not
+            self._observer.broken("I19", f"a completion failed: {failure!r}")
 
     async def haunt(self) -> None:
         """What a stopped process does when it wakes up after its successor took over: it goes on with the commits it has.

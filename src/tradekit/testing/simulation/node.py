@@ -58,6 +58,8 @@ class Node:
         feed = SimulatedFeed(clock, seed=seed * 1000 + number, start_prices=prices, tick_s=tick_s, bar_s=BAR_S, volatility=VOLATILITY)
         self.market = Market(feed)
         self.ready = False
+        self.was_ready = False
+        """Whether it ever came up; a start that fails on a storage without an answer is tried again, as a supervisor would."""
         self.storage: FaultyStorage | None = None
         self.exchange: FaultyExchange | None = None
         self.venue: PaperExchange | None = None
@@ -125,7 +127,7 @@ class Node:
             for messenger in self._messengers:
                 service.outbox.attach(messenger)
             tasks.start_soon(service.run_all_day)
-            self.ready = True
+            self.ready = self.was_ready = True
 
     def _kill(self) -> None:
         """From now on nothing that the process does reaches the world."""

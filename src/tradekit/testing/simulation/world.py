@@ -54,7 +54,6 @@ class World:
         self._faults = Faults(plan.faults, plan.seed)
         self._random = random.Random(f"{plan.seed}/world")
         self._clock = SimClock()
-        self._prices: dict[Symbol, object] = {}
         self._node: Node | None = None
         self._starts = 0
         self._ending = False
@@ -106,7 +105,9 @@ class World:
             if former is not None:
                 self._tasks.start_soon(self._wake_zombie, former, node)
             await node.over.wait()
-            if node.error is not None:
+            if node.error is not None and not node.was_ready:
+                self._faults.count("starts_failed")
+            elif node.error is not None:
                 self._observer.broken("I19", f"the service died: {_told(node.error)}")
             await anyio.sleep(self._faults.between(0.1, 10))
 
