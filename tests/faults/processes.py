@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -75,6 +76,11 @@ class Process:
             return await self.end()
 
 
+def _import_path() -> str:
+    """With the project's root, for ``tests``."""
+    return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 @asynccontextmanager
 async def bot_api(home: Path) -> AsyncIterator[str]:
     """The Bot API server; yields its address."""
@@ -113,4 +119,4 @@ class Service:
             command += ["--plant", self._plant] if self._plant else []
             command += ["--"]
         command += ["up", "--port", "0", "--data", str(self.data)]
-        return await Process.start(command, cwd=self._home, log=self.log, PYTHONPATH=str(ROOT), **self._settings)
+        return await Process.start(command, cwd=self._home, log=self.log, PYTHONPATH=_import_path(), **self._settings)

@@ -1,12 +1,14 @@
 import re
 import sqlite3
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlmodel import Session, select
 
 from tradekit.adapters.sql import database, migrations, open_storage, queries, statements, tables
 from tradekit.adapters.sql.statements import Query, Write
@@ -195,3 +197,18 @@ async def test_an_error_of_the_block_comes_out_as_it_is() -> None:
     with pytest.raises(ValueError, match="of the block"):
         async with open_storage(":memory:", clock=FixedClock()):
             raise ValueError("of the block")
+
+
+def test_the_tables_can_be_read_as_models_with_exact_amounts(tmp_path: Path) -> None:
+    """What reports and admin pages use: SQLModel over the same file."""
+    path = str(tmp_path / "tradekit.db")
+    database.prepare(path)
+    amount = Decimal("-0.1234567890123456789012345678")
+    row = {"user_id": 1, "partition": 2, "kind": "fee", "amount": amount, "balance": Decimal("1.50"), "reference": "T1", "time_ms": 3}
+    with migrations.connected(path) as connection, Session(connection) as session:
+        session.add(tables.Ledger(**row))
+        session.commit()
+    with migrations.connected(path) as connection, Session(connection) as session:
+        stored = session.exec(select(tables.Ledger)).one()
+        assert (stored.amount, stored.balance) == (amount, Decimal("1.5"))
+        assert connection.exec_driver_sql("SELECT typeof(amount), balance FROM ledger").one() == ("text", "1.5")

@@ -71,6 +71,11 @@ class Fanout:
         self._queue.append((signal, resumed))
         self._wake.set()
 
+    def rescan(self) -> None:
+        """Look into the storage: a signal may be there although the commit was not confirmed."""
+        self._postponed = True
+        self._wake.set()
+
     @property
     def waiting(self) -> int:
         """Signals not yet done."""

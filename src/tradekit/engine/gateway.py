@@ -52,6 +52,8 @@ class Gateway:
         self._submits: deque[Order] = deque()
         self._cancels: deque[Order] = deque()
         self._questions: dict[str, _Question] = {}
+        self._sending: set[str] = set()
+        """Orders that wait to be sent or are being sent: the venue cannot know yet."""
         self._users: Counter[int] = Counter()
         """Users with something under way."""
         self._slots = anyio.Semaphore(BATCHES_IN_FLIGHT_MAX, fast_acquire=True)
@@ -65,6 +67,7 @@ class Gateway:
         """Send orders that are committed."""
         for order in orders:
             self._users[order.user_id] += 1
+            self._sending.add(order.client_order_id)
         self._submits.extend(orders)
         self._wake.set()
 
@@ -96,9 +99,11 @@ class Gateway:
 
     def resolve(self, order: Order) -> None:
         """Ask the venue what became of an order until there is evidence."""
-        if order.client_order_id in self._questions:
-            return
         now = self._clock.monotonic()
+        known = self._questions.get(order.client_order_id)
+        if known is not None:
+            known.since = now
+            return
         self._users[order.user_id] += 1
         self._questions[order.client_order_id] = _Question(order, since=now, next_at=now)
         self._ask_wake.set()
@@ -109,6 +114,15 @@ class Gateway:
             if order.state is OrderState.SUBMITTED:
                 self._post(self._envelope(order, partial(_unknown, order.client_order_id)))
             self.resolve(order)
+
+    def adopt(self, orders: tuple[Order, ...]) -> None:
+        """Take care of orders found in the storage that nobody here knows of: their commit was not confirmed, so nothing was sent."""
+        unsettled = {OrderState.SUBMITTED, OrderState.UNKNOWN, OrderState.PENDING_CANCEL}
+        lost = tuple(order for order in orders if order.state in unsettled and not self._knows(order.client_order_id))
+        self.settle_after_restart(lost)
+
+    def _knows(self, client_order_id: str) -> bool:
+        return client_order_id in self._sending or client_order_id in self._questions
 
     async def run(self) -> None:
         """Send and ask until cancelled."""
@@ -137,6 +151,7 @@ class Gateway:
             self._slots.release()
             self._in_flight -= len(batch)
         reports: list[Envelope] = []
+        self._sending.difference_update(order.client_order_id for order in batch)
         for order, answer in zip(batch, answers, strict=True):
             if isinstance(answer, OrderReport):
                 reports.append(self._report_envelope(answer, order))
@@ -256,6 +271,9 @@ class Gateway:
             if order.state is OrderState.PENDING_CANCEL and report.state in {OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED}:
                 self.cancel((order,))
                 self._close(question)
+            return
+        if order.client_order_id in self._sending:
+            question.since = self._clock.monotonic()
             return
         # What counts is when the venue was asked: an answer that took long says nothing about the time since.
         if asked - question.since < self._exchange.capabilities.visibility_window_s:

@@ -78,6 +78,8 @@ class Intake:
         self._doubtful: dict[tuple[str, str], int] = {}
         """Inbox ids of messages that were to be worked on once stored, and whose storing was not confirmed."""
         self._wake = anyio.Event()
+        self.on_doubt: Callable[[], None] = lambda: None
+        """Told that an answer to a sender may be stored although its commit was not confirmed."""
         orchestrator.on_failed_inbox = self._failed_later
 
     async def accept(self, messages: Sequence[Inbound]) -> None:
@@ -226,6 +228,7 @@ class Intake:
             if failure is None:
                 self._offer((reply,))
             else:
+                self.on_doubt()
                 self._failed_later(row.inbox_id)
 
         try:

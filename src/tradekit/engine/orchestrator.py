@@ -4,12 +4,13 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from tradekit.domain.changes import Changes, state_changes, together
+from tradekit.domain.changes import NOTHING, Changes, together, with_state
 from tradekit.domain.errors import Busy, Duplicate, StorageFailed, TradekitError, Unavailable
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.replies import OutgoingMessage, Reply
@@ -69,6 +70,8 @@ class Orchestrator:
         self._accepting = True
         self.on_failed_inbox: Callable[[int], None] = lambda inbox_id: None
         """Told of an inbox row whose message could not be committed and is still pending there."""
+        self.on_doubt: Callable[[Changes], None] = lambda changes: None
+        """Told of changes that were not confirmed: they may be stored all the same, and nobody acted on them."""
         lanes.on_ready = self.wake
 
     def wake(self) -> None:
@@ -209,12 +212,12 @@ class Orchestrator:
 
     def _rows(self, old: SessionState, envelope: Envelope, decision: Decision, dead: bool = False) -> Changes:
         """Everything the decision writes: current state, history, messages to send, and that the inbound message is done."""
-        parts = [state_changes(old, decision.state), decision.changes]
+        more: dict[str, Any] = {}
         if messages := self._outgoing(envelope, decision):
-            parts.append(Changes(outbox=messages))
+            more["outbox"] = messages
         if envelope.inbox_id is not None and not dead:
-            parts.append(Changes(inbox_done=(envelope.inbox_id,)))
-        return together(*parts)
+            more["inbox_done"] = (envelope.inbox_id,)
+        return with_state(decision.changes, old, decision.state, **more)
 
     def _outgoing(self, envelope: Envelope, decision: Decision) -> tuple[OutgoingMessage, ...]:
         if not decision.replies and not decision.notices:
@@ -262,8 +265,8 @@ class Orchestrator:
 
     def _committed(self, slot: Slot, envelope: Envelope, decision: Decision, changes: Changes, error: Exception | None) -> None:
         if error is None:
-            if slot.state is not decision.state:
-                slot.state = decision.state
+            before, slot.state = slot.state, decision.state
+            if before is None or before.user is not decision.state.user:
                 self._sessions.weigh(slot)
             self._telemetry.count("messages.handled")
             self._telemetry.observe("handle_ms", (self._clock.monotonic() - envelope.posted_s) * 1000)
@@ -275,7 +278,7 @@ class Orchestrator:
             self._already_done(slot, envelope, error)
             return
         else:
-            self._lost(slot, envelope, error)
+            self._lost(slot, envelope, error, changes)
         self._lanes.release(slot)
 
     def _already_done(self, slot: Slot, envelope: Envelope, error: Duplicate) -> None:
@@ -289,11 +292,12 @@ class Orchestrator:
         reply = Reply(key="error.duplicate", args={"kind": error.kind, "name": error.name})
         self._commit(slot, envelope, Decision(state=slot.state, replies=(reply,), error=error))
 
-    def _lost(self, slot: Slot, envelope: Envelope, error: Exception) -> None:
+    def _lost(self, slot: Slot, envelope: Envelope, error: Exception, changes: Changes = NOTHING) -> None:
         """The commit failed or its fate is unknown: what is in memory is not to be trusted any more."""
         self._telemetry.count("messages.failed")
         log.error("user %s: commit of %s failed: %s", slot.user_id, envelope.cause, error)
         self._sessions.drop(slot)
+        self.on_doubt(changes)
         if envelope.inbox_id is not None:
             self.on_failed_inbox(envelope.inbox_id)
         failure = error if isinstance(error, TradekitError) else StorageFailed(reason=str(error))

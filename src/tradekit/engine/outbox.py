@@ -38,7 +38,10 @@ class Outbox:
         self._held: set[int] = set()
         """Ids in memory."""
         self._done: list[int] = []
-        self._left_in_storage_after: int | None = None
+        self._finished: set[int] = set()
+        """Ids that are sent but whose deletion is not durable yet."""
+        self._left_after: dict[str, int] = {}
+        """By transport: the outbox id after which messages wait in the storage that are not in memory."""
         self._wakes: dict[str, anyio.Event] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
         self._to_start: list[Channel] = []
@@ -61,11 +64,11 @@ class Outbox:
                 self._take(message)
 
     def _take(self, message: OutgoingMessage) -> None:
-        if message.outbox_id in self._held:
+        if message.outbox_id in self._held or message.outbox_id in self._finished:
             return
         if len(self._held) >= self._size_max:
-            if self._left_in_storage_after is None:
-                self._left_in_storage_after = message.outbox_id - 1
+            if message.transport not in self._left_after:
+                self._left_after[message.transport] = message.outbox_id - 1
                 log.warning("outbox: %s messages in memory, further ones wait in the storage", self._size_max)
             return
         self._held.add(message.outbox_id)
@@ -73,6 +76,12 @@ class Outbox:
         if replaced is not None:
             self._finish(replaced, "outbox.coalesced")
         self._wakes[message.transport].set()
+
+    def rescan(self) -> None:
+        """Look into the storage: messages may be there although their commit was not confirmed."""
+        for transport in self._channels:
+            self._left_after[transport] = 0
+            self._wakes[transport].set()
 
     @property
     def waiting(self) -> int:
@@ -113,7 +122,7 @@ class Outbox:
                         sends.start_soon(self._send, channel, message)
                         now = self._clock.monotonic()
                 await self._pause(channel)
-                if self._left_in_storage_after is not None and len(self._held) < self._size_max // 2:
+                if transport in self._left_after and len(self._held) < self._size_max // 2:
                     await self._load(transport)
 
     async def _pause(self, channel: Channel) -> None:
@@ -128,8 +137,7 @@ class Outbox:
 
     async def _load(self, transport: str) -> None:
         """Bring what waits in the storage into memory, as far as there is room."""
-        after_id = self._left_in_storage_after or 0
-        self._left_in_storage_after = None
+        after_id = self._left_after.pop(transport, 0)
         while True:
             try:
                 page = await self._storage.pending_outbox(after_id=after_id)
@@ -138,7 +146,7 @@ class Outbox:
                 await anyio.sleep(1)
                 continue
             self.offer(message for message in page if message.transport == transport)
-            if not page or self._left_in_storage_after is not None:
+            if not page or transport in self._left_after:
                 return
             after_id = page[-1].outbox_id
 
@@ -192,6 +200,7 @@ class Outbox:
         self._telemetry.count(counter)
         self._held.discard(message.outbox_id)
         self._done.append(message.outbox_id)
+        self._finished.add(message.outbox_id)
         if len(self._done) >= FLUSH_ROWS:
             self._flush_wake.set()
 
@@ -212,7 +221,9 @@ class Outbox:
         ids, self._done = tuple(self._done), []
 
         def written(error: Exception | None) -> None:
-            if error is not None:
+            if error is None:
+                self._finished.difference_update(ids)
+            else:
                 self._done.extend(ids)
 
         try:

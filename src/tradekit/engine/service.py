@@ -146,6 +146,9 @@ class Service:
         )
         self.outbox.on_unreachable = self._unreachable
         self.sessions.on_loaded = self._loaded
+        self.orchestrator.on_doubt = self._doubted
+        self.intake.on_doubt = self.outbox.rescan
+        self.strategies.on_doubt = self.fanout.rescan
         add_checks(self)
         await self._remember()
         for work in (self.sessions.run, self.orchestrator.run, self.gateway.run, self.outbox.run, self.fanout.run, self.intake.run):
@@ -266,8 +269,16 @@ class Service:
             self.telemetry.count("decisions.refused")
 
     def _loaded(self, state: SessionState) -> None:
+        """Catch up with what was committed for a user without our hearing of it."""
         if self.directory.refresh(state):
             self._sources = None
+        self.gateway.adopt(state.orders)
+
+    def _doubted(self, changes: Changes) -> None:
+        if changes.outbox:
+            self.outbox.rescan()
+        if changes.signals:
+            self.fanout.rescan()
 
     def _publish(self, signal: Signal) -> None:
         self.telemetry.count("signals")

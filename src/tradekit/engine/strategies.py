@@ -30,6 +30,8 @@ class StrategyRunner:
         self._evaluators: dict[tuple[str, str, int], Evaluator] = {}
         self._signals: deque[Signal] = deque()
         self._wake = anyio.Event()
+        self.on_doubt: Callable[[], None] = lambda: None
+        """Told that a signal may be stored although its commit was not confirmed."""
 
     def add(self, strategy: Strategy) -> None:
         """Run a strategy from the next bar on.
@@ -93,6 +95,7 @@ class StrategyRunner:
         except Duplicate:
             log.info("signal %s of %s was made before", signal.signal_id, signal.source)
         except TradekitError as error:
-            log.error("signal %s of %s is lost: %s", signal.signal_id, signal.source, error)
+            log.error("signal %s of %s was not confirmed: %s", signal.signal_id, signal.source, error)
+            self.on_doubt()
         else:
             self._publish(signal)

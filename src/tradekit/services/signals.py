@@ -6,7 +6,7 @@ from hashlib import blake2b
 import msgspec
 
 from tradekit.domain.amounts import HUNDRED, ONE, ZERO, round_down
-from tradekit.domain.changes import Changes, together
+from tradekit.domain.changes import Changes
 from tradekit.domain.errors import BadInput, NotFound, NotPermitted, OrderDenied, TradekitError
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import OrderType, Side
@@ -110,7 +110,7 @@ def deliver(state: SessionState, signal: Signal, ctx: Context) -> Decision:
         return _without_order(decision.state, signal, Outcome.SKIPPED, reason, facts, ctx)
     order = decision.submit[0]
     outcome = _delivery(state, signal, Outcome.EXECUTED, "", {}, ctx, order.client_order_id)
-    return replace(decision, changes=together(decision.changes, Changes(deliveries=(outcome,))), result=outcome)
+    return replace(decision, changes=replace(decision.changes, deliveries=(outcome,)), result=outcome)
 
 
 def _not_wanted(state: SessionState, signal: Signal, ctx: Context) -> str:

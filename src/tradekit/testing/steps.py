@@ -5,6 +5,7 @@ They stand where the shipped adapters stand and do the same work; nothing in the
 
 import os
 import signal
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
@@ -120,15 +121,37 @@ class SteppingStorage:
         return await self._inner.users_with_open_orders()
 
 
+class _Connection:
+    """A connection that tells before it commits."""
+
+    def __init__(self, inner: sqlite3.Connection, commits: Callable[[], None]) -> None:
+        self._inner, self._commits = inner, commits
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            self._commits()
+        return self._inner.execute(sql, *parameters)
+
+
 def stepping_writer(steps: Steps) -> type[SqliteWriter]:
     """A writer that tells when rows are written and the transaction is still open."""
 
     class SteppingWriter(SqliteWriter):
-        def _write(self, group: Sequence[Changes]) -> Outcomes:
-            outcomes = super()._write(group)
-            for changes in group:
+        _group: Sequence[Changes] = ()
+
+        def __init__(self, db: sqlite3.Connection, epochs: dict[int, int]) -> None:
+            super().__init__(cast("sqlite3.Connection", _Connection(db, self._commits)), epochs)
+
+        def write(self, group: Sequence[Changes]) -> Outcomes:
+            self._group = group
+            return super().write(group)
+
+        def _commits(self) -> None:
+            for changes in self._group:
                 steps.reached_by(changes, "write")
-            return outcomes
 
     return SteppingWriter
 
