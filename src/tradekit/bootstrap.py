@@ -33,7 +33,7 @@ from tradekit.strategies import EmaCross, RsiReversion
 __all__ = ["Background", "Parts", "examine_database", "migrate_database", "open_database", "open_parts", "open_reader"]
 
 DATABASE = "trading_service.db"
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0001
 """sqlite3 lets go of the interpreter's lock at every row; a shorter interval keeps its thread from waiting long for its turn."""
 GC_THRESHOLD = 50_000
 

@@ -306,3 +306,23 @@ async def test_a_drain_finishes_what_was_accepted_and_refuses_the_rest(tmp_path:
         assert order.state is OrderState.FILLED
         await run.accept("ada", "/help")
         assert len(await run.storage.pending_inbox()) == 1
+
+
+async def test_an_answer_for_more_users_than_fit_in_memory_books_every_fill_once(tmp_path: Path) -> None:
+    """Making room for one report's user must not evict another whose report is being decided."""
+    names = [f"user{number}" for number in range(12)]
+    async with running(tmp_path, options=Options(max_concurrent_users=16)) as run:
+        source = await make_provider(run, "guru")
+        for name in names:
+            await run.say(name, "/start", f"/subscribe {source}")
+    async with running(tmp_path, options=Options(max_concurrent_users=2)) as run:
+        for round_number, side in enumerate([Side.BUY, Side.SELL, Side.BUY]):
+            await publish(run, "guru", side, f"signal-{round_number}")
+            await run.quiet()
+        for name in names:
+            user_id = run.user_id(name)
+            assert len(await run.storage.fills(user_id)) == 3
+            state = (await run.storage.sessions([user_id]))[user_id]
+            assert state.today.used == 2
+            assert not state.orders
+        assert not run.service.telemetry.counts["messages.failed"]

@@ -12,6 +12,7 @@ import asyncio
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -34,9 +35,8 @@ from tradekit.testing.steps import STEPS
 
 SETTLED_S = 20.0
 """A run that has not settled what it found by then is reported as stuck."""
-STEP_S = 4.0
+STEP_S = 8.0
 """A step that is not reached within this after `ready` is given up for a kill at that moment."""
-QUIET_S = 90.0
 VISIBILITY_WINDOW_S = 1.0
 SLOW_S = 0.5
 """Recoveries that take longer say what they waited for."""
@@ -60,9 +60,10 @@ class Findings:
 
 
 class Campaign:
-    def __init__(self, home: Path, service: Service, town: Town, *, kills: int, seed: int, step: str) -> None:
-        self.home, self.service, self.town, self.kills, self.step = home, service, town, kills, step
-        self.chance = random.Random(f"{seed}:campaign")
+    def __init__(self, home: Path, service: Service, town: Town, options: argparse.Namespace) -> None:
+        self.home, self.service, self.town = home, service, town
+        self.kills, self.step, self.quiet_s = options.kills, options.step, options.quiet_s
+        self.chance = random.Random(f"{options.seed}:campaign")
         self.found = Findings()
         self._process: Process | None = None
 
@@ -86,7 +87,9 @@ class Campaign:
 
     def _plans(self) -> list[str]:
         """``random``, ``starting`` or a step, for each kill."""
-        steps = [self.step] if self.step else list(STEPS)
+        if self.step:
+            return [self.step] * self.kills
+        steps = list(STEPS)
         self.chance.shuffle(steps)
         named = [steps[number % len(steps)] for number in range(self.kills // 2)]
         plain = ["starting" if number % 5 == 4 else "random" for number in range(self.kills - len(named))]
@@ -110,7 +113,8 @@ class Campaign:
         return self._look(sum(self.found.kills.values()))
 
     async def _start(self, step: str) -> Process:
-        self._process = await self.service.start(step, self.chance.randint(1, 4))
+        often = step.startswith(("message", "order", "report", "sent", "reply", "venue.submit"))
+        self._process = await self.service.start(step, self.chance.randint(1, 4) if often else 1)
         return self._process
 
     async def _live(self, process: Process, plan: str, left: Left | None) -> str:
@@ -127,6 +131,8 @@ class Campaign:
             await asyncio.sleep(self.chance.uniform(0.1, 1.0))
             return plan
         await self._settled(process, left)
+        if plan.startswith("user"):
+            self.town.newcomer()
         if await _ends_within(process, STEP_S):
             return plan
         self.found.not_reached[plan] += 1
@@ -175,9 +181,9 @@ class Campaign:
         process = await self._start("")
         assert await process.ready(), f"the service did not start: {self.service.log}"
         await self._settled(process, left)
-        if not await self.town.finished(QUIET_S):
+        if not await self.town.finished(self.quiet_s):
             _note("some people were never answered")
-        until = time.monotonic() + QUIET_S
+        until = time.monotonic() + self.quiet_s
         while (waits := everything(self.service.data / DATABASE)) and time.monotonic() < until:  # noqa: ASYNC110 - another process's files
             await asyncio.sleep(0.2)
         if waits:
@@ -209,14 +215,17 @@ async def prepare(data: Path, chats: int) -> None:
 
 
 async def campaign(home: Path, options: argparse.Namespace) -> dict[str, object]:
-    """Run it and return the report."""
+    """Run it and return the report. SIGTERM ends it and its processes."""
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     began = time.monotonic()
     data = home / "data"
     await prepare(data, options.chats)
     connector = aiohttp.TCPConnector(limit=0)
     async with bot_api(home) as api_url, aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
         town = Town(api_url, session, seed=options.seed, chats=options.chats)
-        work = Campaign(home, Service(home, api_url, options.plant), town, kills=options.kills, seed=options.seed, step=options.step)
+        work = Campaign(home, Service(home, api_url, options.plant), town, options)
         town.begin(options.kills)
         verdict = await work.run()
     return report(work, verdict, options, time.monotonic() - began)
@@ -269,7 +278,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="of people and kills; default: a fresh one"
     )
     parser.add_argument("--chats", type=int, default=50)
-    parser.add_argument("--step", choices=STEPS, default="", help="kill at this step only, besides the random kills")
+    parser.add_argument("--step", choices=STEPS, default="", help="kill at this step, always")
+    parser.add_argument("--quiet-s", type=float, default=90.0, help="how long people wait for their last answer")
     parser.add_argument("--plant", choices=PLANTS, default="", help="a bug to plant, to see that it is caught")
     parser.add_argument("--keep", action="store_true", help="keep the files even if nothing is wrong")
     parser.add_argument("--json", action="store_true", help="print the report on one line")

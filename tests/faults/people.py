@@ -14,6 +14,11 @@ import attrs
 from tradekit.chat.catalog.english import TEXTS
 
 POLL_S = 2.0
+THINKS_S = (0.5, 4.0)
+"""Between an answer and the next message. An order makes three messages and Telegram takes one per second and chat: people who are much
+faster would mostly wait for that."""
+SIGNALS_S = (3.0, 7.0)
+"""Between two signals of the provider."""
 PROVIDER = 900_001
 FIRST_CHAT = 1_001
 
@@ -115,6 +120,11 @@ class Town:
             after_kills = 0 if number < 0.7 * self._chats else chance.randrange(max(1, kills))
             self._tasks.append(asyncio.create_task(Person(self, FIRST_CHAT + number, self._seed).live(after_kills)))
 
+    def newcomer(self) -> None:
+        """One person more."""
+        self._tasks.append(asyncio.create_task(Person(self, FIRST_CHAT + self._chats, self._seed).live(0)))
+        self._chats += 1
+
     async def finished(self, timeout_s: float) -> bool:
         """Let everybody hear their answer and go home; False when some never did."""
         self.stopping.set()
@@ -152,7 +162,7 @@ class Person:
                 self.town.memory.followers[self.chat_id] = time.monotonic()
             while not self.town.stopping.is_set():
                 await self.act()
-                await asyncio.sleep(self.chance.uniform(0.1, 0.8))
+                await asyncio.sleep(self.chance.uniform(*THINKS_S))
         except GivenUp:
             return
 
@@ -247,7 +257,7 @@ class Provider(Person):
         side, symbol = ("buy", "sell")[self._number % 2], self.chance.choice(["BTC/USDT", "ETH/USDT", "SOL/USDT"])
         self.town.memory.signals[note] = time.monotonic()
         await self.say(f"/signal {side} {symbol} {note}", rf"\A📡 Published: [^\0]*\b{note}\b")
-        await asyncio.sleep(self.chance.uniform(1.5, 4))
+        await asyncio.sleep(self.chance.uniform(*SIGNALS_S) - THINKS_S[0])
 
 
 def _number(quantity: Decimal) -> str:

@@ -76,7 +76,7 @@ class Process:
             return await self.end()
 
 
-def _import_path() -> str:
+def import_path() -> str:
     """With the project's root, for ``tests``."""
     return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
@@ -119,4 +119,4 @@ class Service:
             command += ["--plant", self._plant] if self._plant else []
             command += ["--"]
         command += ["up", "--port", "0", "--data", str(self.data)]
-        return await Process.start(command, cwd=self._home, log=self.log, PYTHONPATH=_import_path(), **self._settings)
+        return await Process.start(command, cwd=self._home, log=self.log, PYTHONPATH=import_path(), **self._settings)

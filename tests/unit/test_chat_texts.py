@@ -21,7 +21,7 @@ from tradekit.domain.sessions import SessionStatus
 from tradekit.domain.users import UserStatus
 from tradekit.services.users import PARSERS
 
-SOURCES = sorted(Path(tradekit.__file__).parent.rglob("*.py"))
+SOURCES = [path for path in Path(tradekit.__file__).parent.rglob("*.py") if "testing" not in path.parts]
 SAYING = {"Reply": "key", "say": "key", "press": "label", "Button": "label", "order_notice": "key", "ask": "key"}
 
 

@@ -91,7 +91,8 @@ def test_a_fill_moves_cash_position_ledger_and_quota_together() -> None:
     position = after.position("BTC/USDT")
     assert position is not None
     assert position.cost == Decimal("500.5")
-    assert [entry.kind for entry in decision.changes.ledger] == [LedgerKind.BUY, LedgerKind.FEE]
+    (entry,) = decision.changes.ledger
+    assert (entry.kind, entry.amount, entry.fee, entry.balance) == (LedgerKind.BUY, Decimal("-500.5"), Decimal("0.5"), after.session.cash)
     assert not after.orders
     assert decision.notices[0].key == "order.filled"
 

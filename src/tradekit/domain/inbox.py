@@ -22,6 +22,8 @@ class InboxMessage(msgspec.Struct, frozen=True, kw_only=True):
     """One inbound message, unique per ``(source, message_id)``."""
 
     inbox_id: int
+    partition: int
+    """Of the sender; 0 when nobody could be read."""
     source: str
     """Who numbers the messages: ``telegram:BOT_ID``, ``terminal``."""
     message_id: str

@@ -60,7 +60,6 @@ class LedgerKind(StrEnum):
     DEPOSIT = "deposit"
     BUY = "buy"
     SELL = "sell"
-    FEE = "fee"
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -70,7 +69,9 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     partition: int
     kind: LedgerKind
     amount: Decimal
-    """Signed, in quote currency: negative leaves the account."""
+    """Signed, in quote currency, the fee included: negative leaves the account."""
+    fee: Decimal = ZERO
+    """Of the amount, what the venue kept."""
     balance: Decimal
     """Cash after it."""
     reference: str
@@ -84,7 +85,7 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cash: Decimal
     position: Position | None
     """None: flat now."""
-    ledger: tuple[LedgerEntry, ...]
+    ledger: LedgerEntry
     realized: Decimal
     trade: Trade | None
 
@@ -96,26 +97,21 @@ def book(fill: Fill, cash: Decimal, position: Position | None) -> Booked:
     """
     flow, fee = money(fill.quantity * fill.price), money(fill.fee)
     buying = fill.side is Side.BUY
-    after_flow = cash - flow if buying else cash + flow
-    entries = [_entry(fill, LedgerKind.BUY if buying else LedgerKind.SELL, -flow if buying else flow, after_flow)]
-    if fee:
-        entries.append(_entry(fill, LedgerKind.FEE, -fee, after_flow - fee))
-    if buying:
-        return Booked(cash=after_flow - fee, position=_bought(fill, flow, fee, position), ledger=tuple(entries), realized=ZERO, trade=None)
-    left, realized, trade = _sold(fill, flow, fee, position)
-    return Booked(cash=after_flow - fee, position=left, ledger=tuple(entries), realized=realized, trade=trade)
-
-
-def _entry(fill: Fill, kind: LedgerKind, amount: Decimal, balance: Decimal) -> LedgerEntry:
-    return LedgerEntry(
+    amount = -flow - fee if buying else flow - fee
+    entry = LedgerEntry(
         user_id=fill.user_id,
         partition=fill.partition,
-        kind=kind,
+        kind=LedgerKind.BUY if buying else LedgerKind.SELL,
         amount=amount,
-        balance=balance,
+        fee=fee,
+        balance=cash + amount,
         reference=fill.trade_id,
         time_ms=fill.time_ms,
     )
+    if buying:
+        return Booked(cash=entry.balance, position=_bought(fill, flow, fee, position), ledger=entry, realized=ZERO, trade=None)
+    left, realized, trade = _sold(fill, flow, fee, position)
+    return Booked(cash=entry.balance, position=left, ledger=entry, realized=realized, trade=trade)
 
 
 def _bought(fill: Fill, flow: Decimal, fee: Decimal, held: Position | None) -> Position:

@@ -3,6 +3,7 @@
 import heapq
 from collections import OrderedDict, deque
 from itertools import count
+from math import ceil
 
 import attrs
 
@@ -11,6 +12,8 @@ from tradekit.engine.pacing import Pacer
 from tradekit.ports.messenger import Messenger, Pace
 
 CHATS_SWEEP_AT = 20_000
+IN_FLIGHT_MIN = 4
+IN_FLIGHT_SPARE = 4
 ALERTS_IN_A_ROW = 2
 """After so many a reply goes, if one waits: the fills of a signal that reached thousands must not silence everybody else."""
 
@@ -25,6 +28,7 @@ class _Chat:
     topics: dict[str, OutgoingMessage] = attrs.field(factory=dict)
     replaced: set[int] = attrs.field(factory=set)
     sending: bool = False
+    sending_since: float = 0.0
     not_before: float = 0.0
     queued_as: int = 0
     """Stamp of the valid entry in the channel's queues; older entries are passed over."""
@@ -48,6 +52,8 @@ class Channel:
         self._alerts_in_a_row = 0
         self._later: list[tuple[float, int, _Chat]] = []
         self._stamps = count(1)
+        self._quickest_s = 1.0
+        """The quickest of the last sends."""
         self.held_until = 0.0
         self.waiting = 0
         self.in_flight = 0
@@ -89,7 +95,7 @@ class Channel:
     def take(self, now: float) -> OutgoingMessage | None:
         """The next message that may be sent now; :meth:`settle` must follow."""
         self._promote(now)
-        if now < self.held_until or self.in_flight >= self._pace.in_flight_max or self._overall.wait(now) > 0:
+        if now < self.held_until or self.in_flight >= self._in_flight_max or self._overall.wait(now) > 0:
             return None
         priority = self._turn()
         if priority is None:
@@ -101,7 +107,15 @@ class Channel:
         if low:
             self._low.spend(now)
         self._alerts_in_a_row = self._alerts_in_a_row + 1 if priority is Priority.ALERT else 0
-        return self._start(self._ready[priority].popleft()[1])
+        return self._start(self._ready[priority].popleft()[1], now)
+
+    @property
+    def _in_flight_max(self) -> int:
+        """As many as keep the pace, with room to spare: what is more only waits elsewhere, where nothing can overtake it any longer."""
+        if not self._pace.overall_per_s:
+            return self._pace.in_flight_max
+        needed = ceil(IN_FLIGHT_SPARE * self._pace.overall_per_s * self._quickest_s)
+        return min(self._pace.in_flight_max, max(IN_FLIGHT_MIN, needed))
 
     def _turn(self) -> Priority | None:
         """Whose turn it is among the chats that are ready."""
@@ -120,11 +134,11 @@ class Channel:
             queue.popleft()
         return False
 
-    def _start(self, chat: _Chat) -> OutgoingMessage:
+    def _start(self, chat: _Chat, now: float) -> OutgoingMessage:
         message = heapq.heappop(chat.heap)[2]
         if chat.topics.get(message.reply.topic) is message:
             del chat.topics[message.reply.topic]
-        chat.sending = True
+        chat.sending, chat.sending_since = True, now
         self.waiting -= 1
         self.in_flight += 1
         return message
@@ -145,6 +159,8 @@ class Channel:
         self.in_flight -= 1
         if sent:
             chat.pacer.spend(now)
+            if not again:
+                self._quickest_s = min(self._quickest_s * 1.02, now - chat.sending_since)
         chat.not_before = now + wait_s
         kept = again and message.reply.topic not in chat.topics
         if kept:
@@ -172,7 +188,7 @@ class Channel:
         """When :meth:`take` may next give something, if nothing new arrives; None when nothing waits."""
         times = [self._later[0][0]] if self._later else []
         priority = self._turn()
-        if priority is not None and self.in_flight < self._pace.in_flight_max:
+        if priority is not None and self.in_flight < self._in_flight_max:
             low = priority >= Priority.SIGNAL
             pause = max(self._overall.wait(now), self._low.wait(now) if low else 0.0, self.held_until - now)
             times.append(now + pause)

@@ -21,7 +21,7 @@ from tradekit.services.reports import apply_report, mark_unknown, never_arrived
 
 log = logging.getLogger(__name__)
 
-BATCH_ORDERS = 200
+BATCH_ORDERS = 50
 BATCHES_IN_FLIGHT_MAX = 4
 WAITING_MAX = 20_000
 """Above this the lanes pause until the venue has caught up."""

@@ -11,7 +11,7 @@ from tradekit.domain.changes import Changes
 from tradekit.domain.errors import Busy, Duplicate, TradekitError, Unavailable
 from tradekit.domain.inbox import InboxMessage, LaneClass
 from tradekit.domain.replies import OutgoingMessage, Reply
-from tradekit.domain.users import Identity
+from tradekit.domain.users import Identity, partition_of
 from tradekit.engine.directory import Directory
 from tradekit.engine.lanes import Envelope, Slot
 from tradekit.engine.numbers import Numbers
@@ -62,13 +62,14 @@ class Intake:
         sessions: Sessions,
         orchestrator: Orchestrator,
         telemetry: Telemetry,
+        partitions: int,
         handler: MakeHandler,
         lane_class: Callable[[str], LaneClass],
         offer: Callable[[Sequence[OutgoingMessage]], None],
         confirm: Callable[[Identity], bool],
     ) -> None:
         self._storage, self._clock, self._numbers, self._directory = storage, clock, numbers, directory
-        self._sessions, self._orchestrator, self._telemetry = sessions, orchestrator, telemetry
+        self._sessions, self._orchestrator, self._telemetry, self._partitions = sessions, orchestrator, telemetry, partitions
         self._handler, self._lane_class, self._offer, self._confirm = handler, lane_class, offer, confirm
         self._recent: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._newest: dict[str, int] = {}
@@ -128,8 +129,10 @@ class Intake:
         return True
 
     def _row(self, message: Inbound) -> InboxMessage:
+        user_id = self._user_of(message.identity) if message.identity is not None else None
         return InboxMessage(
             inbox_id=self._numbers.inbox_id(),
+            partition=0 if user_id is None else partition_of(user_id, self._partitions),
             source=message.source,
             message_id=message.message_id,
             identity=message.identity,
@@ -173,7 +176,7 @@ class Intake:
         """Put a message into its user's lane, or tell the user that it is full."""
         assert row.identity is not None
         try:
-            slot = self._slot(row.identity)
+            slot = self.slot_of(row.identity)
             self._orchestrator.post(
                 Envelope(
                     user_id=slot.user_id,
@@ -192,20 +195,20 @@ class Intake:
         except Unavailable:
             log.info("stopping: message %s stays in the inbox", row.cause)
 
-    def _slot(self, identity: Identity) -> Slot:
+    def _user_of(self, identity: Identity) -> int:
+        """The number of whoever uses this identity; somebody new gets the next one."""
         user_id = self._directory.find(identity)
-        if user_id is not None:
-            return self._sessions.slot(user_id)
-        slot = self._sessions.newcomer(self._numbers.user_id())
-        self._directory.remember(identity, slot.user_id)
-        return slot
+        if user_id is None:
+            user_id = self._numbers.user_id()
+            self._directory.remember(identity, user_id)
+        return user_id
 
     def slot_of(self, identity: Identity) -> Slot:
         """The slot for whoever uses this identity, registered or not.
 
         :raises Busy: memory is full of users at work.
         """
-        return self._slot(identity)
+        return self._sessions.slot(self._user_of(identity))
 
     def _say_busy(self, row: InboxMessage, error: Busy) -> None:
         """Nothing is dropped silently: the message ends here, and its sender hears it."""
@@ -215,7 +218,7 @@ class Intake:
         reply = OutgoingMessage(
             outbox_id=self._numbers.outbox_id(),
             user_id=self._directory.find(row.identity) or 0,
-            partition=0,
+            partition=row.partition,
             transport=row.identity.transport,
             address=row.identity.external_id,
             reply=Reply(key="error.busy", args={"queue": error.queue, "limit": str(error.limit)}, topic="busy"),

@@ -312,7 +312,7 @@ class Orchestrator:
         except Exception:
             log.exception("whoever waited for %s failed to take the answer", envelope.cause)
 
-    def post_together(self, envelopes: Sequence[tuple[Slot, Envelope]]) -> None:
+    def post_together(self, envelopes: Sequence[Envelope]) -> None:
         """Decide now for all whose lane is free, with one commit for them all; the others find the message in their lane.
 
         Deciding on state that a commit in flight is about to change would spend money twice: hence only free lanes. If the commit is
@@ -320,7 +320,9 @@ class Orchestrator:
         place is called with Busy.
         """
         decisions: list[_Decided] = []
-        for slot, envelope in envelopes:
+        for envelope in envelopes:
+            # Found one by one: making room for a later user may evict an earlier one who is not busy yet.
+            slot = self._sessions.slot(envelope.user_id, must=True)
             if slot.busy or slot.lane or slot.state is None:
                 self._offer_or_tell(slot, envelope)
                 continue
@@ -344,7 +346,7 @@ class Orchestrator:
             self._tell(envelope, Completed(error=error))
 
     def _commit_together(self, decisions: list[_Decided]) -> None:
-        bulk = decisions[0][1].lane_class >= LaneClass.SIGNAL
+        bulk = len(decisions) > 1 or decisions[0][1].lane_class >= LaneClass.SIGNAL
         rows = together(*(changes for *_, changes in decisions))
         try:
             self._storage.submit(rows, partial(self._batch_answered, decisions, rows, self._clock.monotonic()), bulk=bulk)

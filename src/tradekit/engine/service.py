@@ -13,7 +13,6 @@ from tradekit.domain.changes import Changes
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.risk import TradingPolicy
 from tradekit.domain.sessions import SessionState
-from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import DEFAULT_TIERS, Tiers
 from tradekit.domain.users import Identity
@@ -93,7 +92,7 @@ class Service:
         self.health = HealthMonitor(clock=clock, host=host, telemetry=self.telemetry, active_users=self.active_users)
         self.outbox = Outbox(storage=storage, clock=clock, telemetry=self.telemetry, size_max=options.outbox_size_max)
         self.strategies = StrategyRunner(storage=storage, clock=clock, publish=self._publish, ttl_s=options.signal_ttl_s)
-        self.gateway = Gateway(exchange=exchange, clock=clock, telemetry=self.telemetry, post=self._post, post_many=self._post_many)
+        self.gateway = Gateway(exchange=exchange, clock=clock, telemetry=self.telemetry, post=self._post, post_many=self._post_together)
         self._sources: tuple[Source, ...] | None = None
         self.started_ms = clock.now_ms()
         self.ready = False
@@ -130,6 +129,7 @@ class Service:
             sessions=self.sessions,
             orchestrator=self.orchestrator,
             telemetry=self.telemetry,
+            partitions=self.options.partitions,
             handler=self._heard_from,
             lane_class=self.lane_class,
             offer=self.outbox.offer,
@@ -287,9 +287,8 @@ class Service:
     def _post(self, envelope: Envelope) -> None:
         self.orchestrator.post(envelope)
 
-    def _post_many(self, envelopes: Sequence[Envelope]) -> None:
-        """Reports of one answer of the venue: users in memory are decided together."""
-        self.orchestrator.post_together([(self.sessions.slot(envelope.user_id, must=True), envelope) for envelope in envelopes])
+    def _post_together(self, envelopes: Sequence[Envelope]) -> None:
+        self.orchestrator.post_together(envelopes)
 
     def _heard_from(self, text: str, identity: Identity, display_name: str) -> Handler:
         """The conversation, noting that somebody who could not be reached is back."""

@@ -50,16 +50,6 @@ class Sessions:
         self._load_later(slot)
         return slot
 
-    def newcomer(self, user_id: int) -> Slot:
-        """A slot for somebody who is not registered yet; nothing to load.
-
-        :raises Busy: memory is full of users at work.
-        """
-        self._make_room(must=False)
-        state = SessionState(user_id=user_id, partition=partition_of(user_id, self._partitions))
-        slot = self._slots[user_id] = Slot(user_id, state)
-        return slot
-
     def _make_room(self, must: bool) -> None:
         self._shrink(self._size_max - 1)
         if len(self._slots) >= self._size_max and not must:

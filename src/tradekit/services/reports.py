@@ -111,7 +111,7 @@ def _book(
         booked = book(fill, session.cash, held)
         positions = replace_position(positions, fill.symbol, booked.position)
         session = replace(session, cash=booked.cash, realized_today=session.realized_today + booked.realized)
-        ledger.extend(booked.ledger)
+        ledger.append(booked.ledger)
         if booked.trade is not None:
             trades.append(booked.trade)
         order = replace(

@@ -156,6 +156,7 @@ def a_ledger_entry(**values: Any) -> LedgerEntry:
     defaults = {
         "kind": LedgerKind.DEPOSIT,
         "amount": Decimal(10_000),
+        "fee": Decimal(0),
         "balance": Decimal(10_000),
         "reference": "registration",
         "time_ms": NOW_MS,
@@ -219,6 +220,7 @@ def an_inbox_message(inbox_id: int = 1, **values: Any) -> InboxMessage:
         "identity": an_identity(),
         "text": "/start",
         "received_ms": NOW_MS,
+        "partition": partition_of(1, PARTITIONS),
     }
     return InboxMessage(**{"inbox_id": inbox_id, **defaults, **values})
 

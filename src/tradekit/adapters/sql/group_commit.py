@@ -20,6 +20,8 @@ from tradekit.ports.storage import Done
 
 log = logging.getLogger(__name__)
 
+BULK_ROWS_MAX = 600
+"""Bulk rows in one transaction, a third of it beside commands: those wait for it, and for the one before it."""
 BULK_WAITS_MAX = 8
 """Groups that commands may fill before one bulk commit goes along all the same."""
 
@@ -152,7 +154,7 @@ class GroupCommit:
                 room = 1
         if room > 0:
             self._bulk_waits = 0
-            self._take(self._bulk, group, room)
+            self._take(self._bulk, group, min(room, BULK_ROWS_MAX // 3 if group else BULK_ROWS_MAX))
         return group
 
     @staticmethod

@@ -90,7 +90,7 @@ SESSION_CURRENT_DAY = Query(
         sa.join(_chosen, usage, sa.and_(usage.c.user_id == _chosen.c.value, usage.c.day == _current_day))
     )
 )
-# Not ordered: that would make SQLite prefer the index that gives the order, and read every day of a user.
+# Reads every day of the user, a few hundred short rows lying together: an index would cost two writes per order.
 SESSION_OPEN_DAYS = Query(_of_users(tables.UsageCounters).where(usage.c.reserved > sa.text("0")))
 SESSION_POSITIONS = Query(_of_users(tables.Positions).order_by(positions.c.user_id, positions.c.opened_ms, positions.c.symbol))
 SESSION_ORDERS = Query(_of_users(tables.Orders, "id").where(_OPEN).order_by(orders.c.id))

@@ -184,8 +184,8 @@ def order_row(o: Order) -> Row:
     return (
         o.client_order_id, o.user_id, o.partition, o.cause, o.symbol, o.side.value, o.type.value, _text(o.quantity), _maybe(o.price),
         o.time_in_force.value, int(o.post_only), int(o.reduce_only), o.mode.value, o.state.value, o.reason, o.venue_order_id,
-        o.signal_id, _text(o.reserved), o.quota_day, _text(o.cum_qty), _text(o.cum_quote), _text(o.cum_fee), o.created_ms,
-        o.updated_ms, int(o.is_open),
+        o.signal_id, _text(o.reserved), o.quota_day, _text(o.cum_qty), _text(o.cum_quote), _text(o.cum_fee), _list(o.trade_ids),
+        o.created_ms, o.updated_ms, int(o.is_open),
     )  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def order_progress(o: Order) -> Row:
     """What changes of an order after its insert, then its id."""
     return (
         o.state.value, o.reason, o.venue_order_id, _text(o.reserved), o.quota_day, _text(o.cum_qty), _text(o.cum_quote),
-        _text(o.cum_fee), o.updated_ms, int(o.is_open), o.client_order_id,
+        _text(o.cum_fee), _list(o.trade_ids), o.updated_ms, int(o.is_open), o.client_order_id,
     )  # fmt: skip
 
 
@@ -202,8 +202,8 @@ def order_of(r: Row) -> Order:
         client_order_id=r[0], user_id=r[1], partition=r[2], cause=r[3], symbol=r[4], side=_side(r[5]), type=_order_type(r[6]),
         quantity=_decimal(r[7]), price=_amount_or_none(r[8]), time_in_force=_tif(r[9]), post_only=r[10] == 1, reduce_only=r[11] == 1,
         mode=_mode(r[12]), state=_order_state(r[13]), reason=r[14], venue_order_id=r[15], signal_id=r[16], reserved=_decimal(r[17]),
-        quota_day=r[18], cum_qty=_decimal(r[19]), cum_quote=_decimal(r[20]), cum_fee=_decimal(r[21]), created_ms=r[22],
-        updated_ms=r[23],
+        quota_day=r[18], cum_qty=_decimal(r[19]), cum_quote=_decimal(r[20]), cum_fee=_decimal(r[21]), trade_ids=_tuple(r[22]),
+        created_ms=r[23], updated_ms=r[24],
     )  # fmt: skip
 
 
@@ -251,13 +251,13 @@ def trade_of(r: Row) -> Trade:
 
 
 def ledger_row(e: LedgerEntry) -> Row:
-    return e.user_id, e.partition, e.kind.value, _text(e.amount), _text(e.balance), e.reference, e.time_ms
+    return e.user_id, e.partition, e.kind.value, _text(e.amount), _text(e.fee), _text(e.balance), e.reference, e.time_ms
 
 
 def ledger_of(r: Row) -> LedgerEntry:
     return LedgerEntry(
-        user_id=r[0], partition=r[1], kind=_ledger_kind(r[2]), amount=_decimal(r[3]), balance=_decimal(r[4]), reference=r[5],
-        time_ms=r[6],
+        user_id=r[0], partition=r[1], kind=_ledger_kind(r[2]), amount=_decimal(r[3]), fee=_decimal(r[4]), balance=_decimal(r[5]),
+        reference=r[6], time_ms=r[7],
     )  # fmt: skip
 
 
@@ -296,13 +296,15 @@ def alert_of(r: Row) -> Alert:
 def inbox_row(m: InboxMessage) -> Row:
     who = m.identity
     transport, external_id = (None, None) if who is None else (who.transport, who.external_id)
-    return m.inbox_id, m.source, m.message_id, transport, external_id, m.text, m.display_name, m.raw, m.received_ms, m.problem
+    return (
+        m.inbox_id, m.partition, m.source, m.message_id, transport, external_id, m.text, m.display_name, m.raw, m.received_ms, m.problem,
+    )  # fmt: skip
 
 
 def inbox_of(r: Row) -> InboxMessage:
     return InboxMessage(
-        inbox_id=r[0], source=r[1], message_id=r[2], identity=None if r[3] is None else Identity(r[3], r[4]), text=r[5],
-        display_name=r[6], raw=r[7], received_ms=r[8], problem=r[9],
+        inbox_id=r[0], partition=r[1], source=r[2], message_id=r[3], identity=None if r[4] is None else Identity(r[4], r[5]), text=r[6],
+        display_name=r[7], raw=r[8], received_ms=r[9], problem=r[10],
     )  # fmt: skip
 
 

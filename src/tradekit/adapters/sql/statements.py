@@ -93,7 +93,9 @@ def _dead_letter(letter: tuple[int, str]) -> rows.Row:
     return letter[1], letter[0]
 
 
-_ORDER_PROGRESS = ("state", "reason", "venue_order_id", "reserved", "quota_day", "cum_qty", "cum_quote", "cum_fee", "updated_ms", "is_open")
+_ORDER_PROGRESS = (
+    "state", "reason", "venue_order_id", "reserved", "quota_day", "cum_qty", "cum_quote", "cum_fee", "trade_ids", "updated_ms", "is_open",
+)  # fmt: skip
 _DELIVERY_PROGRESS = ("outcome", "reason", "detail", "client_order_id", "time_ms")
 
 BEFORE_SUBSCRIPTIONS = (

@@ -120,17 +120,7 @@ class TradingSessions(Row, table=True):
 
 class UsageCounters(Row, table=True):
     __tablename__ = "usage_counters"
-    __table_args__ = (
-        sa.Index(None, "user_id", "starts_ms"),
-        sa.Index(
-            "ix_usage_counters_reserved",
-            "user_id",
-            "reserved",
-            sqlite_where=sa.text("reserved > 0"),
-            postgresql_where=sa.text("reserved > 0"),
-        ),
-        COMPACT,
-    )
+    __table_args__ = (COMPACT,)
     user_id: int = _key()
     day: str = Field(primary_key=True)
     partition: int
@@ -233,6 +223,8 @@ class Orders(Row, table=True):
     cum_qty: Decimal = _amount()
     cum_quote: Decimal = _amount()
     cum_fee: Decimal = _amount()
+    trade_ids: str
+    """JSON list: fills that are booked already."""
     created_ms: int = _big()
     updated_ms: int = _big()
     is_open: int
@@ -296,6 +288,7 @@ class Ledger(Row, table=True):
     partition: int
     kind: str
     amount: Decimal = _amount()
+    fee: Decimal = _amount()
     balance: Decimal = _amount()
     reference: str
     time_ms: int = _big()
@@ -362,6 +355,7 @@ class Inbox(Row, table=True):
         sa.Index("ix_inbox_pending", "inbox_id", sqlite_where=sa.text("state = 0"), postgresql_where=sa.text("state = 0")),
     )
     inbox_id: int = _key()
+    partition: int
     source: str
     message_id: str
     transport: str | None

@@ -97,7 +97,9 @@ class OrderCounts:
 
 
 def too_many_requests(wait_s: float) -> VenueError:
-    message = "Too much request weight used; current limit is reached. Please use WebSocket Streams for live updates to avoid polling the API."
+    message = (
+        "Too much request weight used; current limit is reached. Please use WebSocket Streams for live updates to avoid polling the API."
+    )
     return VenueError(-1003, message, 429, max(1, math.ceil(wait_s)))
 
 

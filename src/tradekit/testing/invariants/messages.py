@@ -9,12 +9,10 @@ _OWNED = ("user_settings", "trading_sessions", "subscriptions", "deliveries", "o
 
 def one_outcome_per_signal(db: sqlite3.Connection, found: Violations) -> None:
     """I15: one delivery and at most one order per signal and user; an executed delivery has its order."""
-    query = "SELECT signal_id, user_id, count(*) AS orders FROM orders WHERE signal_id <> '' GROUP BY signal_id, user_id HAVING count(*) > 1"
-    for row in db.execute(query):
-        found.add("I15", f"user {row['user_id']}: {row['orders']} orders because of signal {row['signal_id']}")
-    query = "SELECT signal_id, user_id, count(*) AS outcomes FROM deliveries GROUP BY signal_id, user_id HAVING count(*) > 1"
-    for row in db.execute(query):
-        found.add("I15", f"user {row['user_id']}: {row['outcomes']} outcomes of signal {row['signal_id']}")
+    several = "SELECT signal_id, user_id, count(*) AS number FROM {} WHERE signal_id <> '' GROUP BY signal_id, user_id HAVING count(*) > 1"
+    for table in ("orders", "deliveries"):
+        for row in db.execute(several.format(table)):
+            found.add("I15", f"user {row['user_id']}: {row['number']} {table} because of signal {row['signal_id']}")
     query = (
         "SELECT d.signal_id, d.user_id FROM deliveries AS d LEFT JOIN orders AS o USING (client_order_id)"
         " WHERE d.outcome = 'executed' AND (o.signal_id IS NULL OR o.signal_id <> d.signal_id OR o.user_id <> d.user_id)"
@@ -31,11 +29,11 @@ def one_outcome_per_signal(db: sqlite3.Connection, found: Violations) -> None:
 
 def rows_belong_to_their_user(db: sqlite3.Connection, found: Violations) -> None:
     """I9: every row carries its user's partition, every fill its order's user, every message its user's address."""
+    strays = "SELECT r.user_id FROM {} AS r LEFT JOIN users AS u USING (user_id) WHERE u.user_id IS NULL OR u.partition <> r.partition"
     for table in _OWNED:
-        query = f"SELECT r.user_id FROM {table} AS r LEFT JOIN users AS u USING (user_id) WHERE u.user_id IS NULL OR u.partition <> r.partition"
-        for row in db.execute(query):
+        for row in db.execute(strays.format(table)):
             found.add("I9", f"{table}: a row of user {row['user_id']} is not in their partition")
-    query = "SELECT f.trade_id FROM fills AS f JOIN orders AS o USING (client_order_id) WHERE f.user_id <> o.user_id OR f.symbol <> o.symbol"
+    query = "SELECT trade_id FROM fills AS f JOIN orders AS o USING (client_order_id) WHERE f.user_id <> o.user_id OR f.symbol <> o.symbol"
     for row in db.execute(query):
         found.add("I9", f"fill {row['trade_id']} is not of its order's user and instrument")
     query = (

@@ -91,9 +91,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def pass_time(self, seconds: float) -> None:
         """Let time go by, up to the next timer at least: adding alone might fall short of it by a rounding."""
-        self._now = max(self._now + seconds, self._scheduled[0].when())
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined] # of the base class, untyped
+        self._now = max(self._now + seconds, timers[0].when())
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override] # never returns
         raise RuntimeError("a thread would make the simulation depend on the machine")
 
 

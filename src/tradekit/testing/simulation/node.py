@@ -110,7 +110,7 @@ class Node:
         assert self.storage is not None
         assert self.exchange is not None
         self.service = service = Service(
-            storage=self.storage,  # type: ignore[arg-type] # its questions are passed on by name
+            storage=self.storage,
             exchange=self.exchange,
             market=self.market,
             clock=self._clock,

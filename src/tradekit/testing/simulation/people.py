@@ -16,7 +16,7 @@ from tradekit.testing.simulation.transport import Transport
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu")
 QUESTIONS = ("/status", "/portfolio", "/positions", "/orders", "/history", "/usage", "/plan", "/why", "/signals", "/help", "/settings")
-NONSENSE = ("/buy", "/buy BTC 1e999", "/buy BTC NaN", "/sell DOGE 1", "/close XYZ", "/cancel zz", "/risk max_drawdown 5000", "/byu btc 1", "")
+NONSENSE = ("/buy", "/buy BTC 1e999", "/buy BTC NaN", "/sell DOGE 1", "/close XYZ", "/cancel zz", "/risk max_drawdown 5000", "/byu btc", "")
 BURST = 12
 
 _ACTIONS: tuple[tuple[int, str], ...] = (

@@ -12,7 +12,7 @@ from tradekit.testing.simulation.loop import run_simulated
 from tradekit.testing.simulation.plan import Plan, Report
 from tradekit.testing.simulation.world import World
 
-MEMORY_DISK = Path("/dev/shm")
+MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - only for directories of our own inside it
 """Where files need no disk; durability against power cuts is nothing that a simulation could show."""
 
 

@@ -10,7 +10,6 @@ import anyio.abc
 
 from tradekit.adapters.feeds.simulated import START_PRICES
 from tradekit.domain.errors import TradekitError
-from tradekit.domain.instruments import Symbol
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.orders import Order
 from tradekit.domain.replies import OutgoingMessage
@@ -113,7 +112,8 @@ class World:
 
     def _new_node(self) -> Node:
         self._starts += 1
-        prices = {symbol: quote.price for symbol, start in START_PRICES.items() if self._node and (quote := self._node.market.quote(symbol))}
+        market = self._node.market if self._node else None
+        prices = {symbol: quote.price for symbol in START_PRICES if market and (quote := market.quote(symbol))}
         return Node(
             self._starts,
             directory=self._directory,
@@ -135,7 +135,7 @@ class World:
         ]
 
     async def _wake_zombie(self, former: Node, successor: Node) -> None:
-        while not successor.ready and not successor.over.is_set():
+        while not successor.ready and not successor.over.is_set():  # noqa: ASYNC110 - either of two ends
             await anyio.sleep(0.1)
         await anyio.sleep(self._faults.between(0, 5))
         former.haunt()

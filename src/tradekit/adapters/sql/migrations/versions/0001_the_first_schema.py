@@ -99,6 +99,7 @@ def upgrade() -> None:
     op.create_table(
         "inbox",
         sa.Column("inbox_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("source", TEXT, nullable=False),
         sa.Column("message_id", TEXT, nullable=False),
         sa.Column("transport", TEXT, nullable=True),
@@ -141,6 +142,7 @@ def upgrade() -> None:
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("kind", TEXT, nullable=False),
         sa.Column("amount", AMOUNT, nullable=False),
+        sa.Column("fee", AMOUNT, nullable=False),
         sa.Column("balance", AMOUNT, nullable=False),
         sa.Column("reference", TEXT, nullable=False),
         sa.Column("time_ms", BIG, nullable=False),
@@ -174,6 +176,7 @@ def upgrade() -> None:
         sa.Column("cum_qty", AMOUNT, nullable=False),
         sa.Column("cum_quote", AMOUNT, nullable=False),
         sa.Column("cum_fee", AMOUNT, nullable=False),
+        sa.Column("trade_ids", TEXT, nullable=False),
         sa.Column("created_ms", BIG, nullable=False),
         sa.Column("updated_ms", BIG, nullable=False),
         sa.Column("is_open", sa.Integer(), nullable=False),
@@ -304,16 +307,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "day", name=op.f("pk_usage_counters")),
         sqlite_with_rowid=False,
     )
-    with op.batch_alter_table("usage_counters", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_usage_counters_reserved",
-            ["user_id", "reserved"],
-            unique=False,
-            sqlite_where=sa.text("reserved > 0"),
-            postgresql_where=sa.text("reserved > 0"),
-        )
-        batch_op.create_index(batch_op.f("ix_usage_counters_user_id_starts_ms"), ["user_id", "starts_ms"], unique=False)
-
     op.create_table(
         "user_performance",
         sa.Column("user_id", BIG, autoincrement=False, nullable=False),
@@ -399,10 +392,6 @@ def downgrade() -> None:
     op.drop_table("user_trades")
     op.drop_table("user_settings")
     op.drop_table("user_performance")
-    with op.batch_alter_table("usage_counters", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_usage_counters_user_id_starts_ms"))
-        batch_op.drop_index("ix_usage_counters_reserved", sqlite_where=sa.text("reserved > 0"), postgresql_where=sa.text("reserved > 0"))
-
     op.drop_table("usage_counters")
     op.drop_table("trading_sessions")
     with op.batch_alter_table("system_metrics", schema=None) as batch_op:

@@ -1,0 +1,67 @@
+"""Equity over time, and what can be read off it."""
+
+from array import array
+from collections.abc import Iterator
+from itertools import pairwise
+
+import attrs
+
+DAY_MS = 86_400_000
+YEAR_MS = 365.25 * DAY_MS
+
+
+@attrs.define(eq=False)
+class Curve:
+    """Cash plus positions at the closing price, in quote currency, at the close of every bar. Floats: for measures, not for money."""
+
+    times_ms: "array[int]" = attrs.field(factory=lambda: array("q"))
+    values: "array[float]" = attrs.field(factory=lambda: array("d"))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        return zip(self.times_ms, self.values, strict=True)
+
+    def thinned(self, points_max: int) -> list[tuple[int, float]]:
+        """At most so many points, first and last among them; of each stretch its lowest and its highest, so that falls keep their depth."""
+        if len(self) <= points_max:
+            return list(self)
+        stretches = (points_max - 2) // 2
+        kept = {0, len(self) - 1}
+        for number in range(stretches):
+            start, end = number * len(self) // stretches, (number + 1) * len(self) // stretches
+            part = self.values[start:end]
+            kept |= {start + part.index(min(part)), start + part.index(max(part))}
+        return [(self.times_ms[index], self.values[index]) for index in sorted(kept)]
+
+    def drawdowns(self) -> Iterator[float]:
+        """Percent below the highest value so far, per point: zero or negative."""
+        peak = 0.0
+        for value in self.values:
+            peak = max(peak, value)
+            yield (value / peak - 1) * 100 if peak > 0 else 0.0
+
+    def deepest(self) -> tuple[float, int]:
+        """The deepest fall in percent (zero or positive), and the longest time below an earlier peak in milliseconds."""
+        peak, peak_ms, deepest, longest_ms = 0.0, self.times_ms[0] if self.times_ms else 0, 0.0, 0
+        for time_ms, value in zip(self.times_ms, self.values, strict=True):
+            if value >= peak:
+                peak, peak_ms = value, time_ms
+            else:
+                deepest = max(deepest, 1 - value / peak)
+                longest_ms = max(longest_ms, time_ms - peak_ms)
+        return deepest * 100, longest_ms
+
+    def returns(self, initial: float) -> list[float]:
+        """Relative change per UTC day, or per bar if bars are longer; days without a bar are left out."""
+        previous, found = initial, []
+        for index, (now, after) in enumerate(pairwise(self.times_ms)):
+            # A bar that closes at midnight belongs to the day it ends.
+            if (now - 1) // DAY_MS != (after - 1) // DAY_MS:
+                value = self.values[index]
+                found.append(value / previous - 1 if previous else 0.0)
+                previous = value
+        if self.values:
+            found.append(self.values[-1] / previous - 1 if previous else 0.0)
+        return found

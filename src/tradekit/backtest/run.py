@@ -1,0 +1,253 @@
+"""Running a strategy over recorded bars."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from enum import StrEnum
+
+import attrs
+import msgspec
+
+from tradekit.backtest.account import Account, parsed_settings
+from tradekit.backtest.curve import Curve
+from tradekit.backtest.market import BarMarket
+from tradekit.backtest.metrics import measure
+from tradekit.backtest.report import Report
+from tradekit.backtest.series import Data, Series, checked, moments, series_of
+from tradekit.backtest.venue import EXACT, BarVenue
+from tradekit.domain.amounts import money
+from tradekit.domain.errors import BadInput, UserError
+from tradekit.domain.instruments import Bar, Symbol
+from tradekit.domain.matching import MatchingModel
+from tradekit.domain.orders import Side
+from tradekit.domain.risk import TradingPolicy
+from tradekit.domain.signals import Signal, signal_id
+from tradekit.ports.strategy import Strategy
+from tradekit.services.decisions import Source
+
+PROGRESS_EVERY = 2**14
+SIGNAL_TTL_MS = 300_000
+
+Progress = Callable[[int, int], None]
+"""Told how many bars are done, and of how many."""
+
+
+class FillAt(StrEnum):
+    """When an order that a closing bar caused meets the market."""
+
+    NEXT_OPEN = "next-open"
+    """At its instrument's next opening price."""
+    CLOSE = "close"
+    """At once, at the closing price that caused it."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class StrategyFailed(UserError):
+    """The strategy raised an error on a bar."""
+
+    strategy: str
+    symbol: str
+    bar_ms: int
+    problem: str
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """Everything but the strategy and the data. The defaults are those of a paper account, without spread, slippage and noise."""
+
+    cash: Decimal = Decimal(10_000)
+    """Quote currency at the start."""
+    fees: Decimal | None = None
+    """Fraction of the notional per fill; None takes the instrument's (0.001 unless it says otherwise)."""
+    fill: FillAt = attrs.field(default=FillAt.NEXT_OPEN, converter=FillAt)
+    model: MatchingModel = EXACT
+    settings: Mapping[str, str] = attrs.field(factory=dict)
+    """The user's settings as text, such as ``{"sizing": "percent_of_equity", "size": "20"}``; see ``/settings`` of the service."""
+    policy: TradingPolicy = TradingPolicy()
+    trade_from_ms: int | None = None
+    """Bars that close before this only warm the strategy up."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.cash <= 0:
+            raise BadInput(field="cash", value=str(self.cash), problem="is not above zero", hint="as in 10000")
+        if self.fees is not None and not 0 <= self.fees < 1:
+            raise BadInput(field="fees", value=str(self.fees), problem="is not a fraction", hint="0.001 is 0.1 percent")
+
+
+def run(strategy: Strategy, data: Data, options: Options | None = None, *, progress: Progress | None = None) -> Report:
+    """Trade the strategy over the data, as one user of the service with an unlimited plan would have, and report.
+
+    Depends on nothing but its arguments. Bars must be in order of time; gaps are taken as they come (:func:`~tradekit.backtest.gaps`).
+
+    :raises BadInput: an option, or no data.
+    :raises DataError: bars out of order or twice.
+    :raises StrategyFailed: the strategy raised an error.
+    """
+    options = options or Options()
+    series = tuple(_priced(part, options) for part in series_of(data))
+    return _Run(strategy, series, options).report(progress)
+
+
+def _priced(series: Series, options: Options) -> Series:
+    instrument = series.instrument
+    if options.fees is not None:
+        instrument = msgspec.structs.replace(instrument, maker_fee=options.fees, taker_fee=options.fees)
+    return attrs.evolve(series, instrument=instrument, read=lambda: checked(series))
+
+
+class _Run:
+    def __init__(self, strategy: Strategy, series: tuple[Series, ...], options: Options) -> None:
+        self._strategy, self._series, self._options = strategy, series, options
+        self._market = BarMarket(part.instrument for part in series)
+        self._venue = BarVenue(self._market, options.model)
+        self._evaluators = {part.symbol: strategy.evaluator(part.symbol).on_bar for part in series}
+        self._curve = Curve()
+        self._firsts: dict[Symbol, Bar] = {}
+        self._account: Account | None = None
+        self._cash = float(options.cash)
+        self._held: list[tuple[Symbol, float]] = []
+        self._exposed = 0
+
+    def report(self, progress: Progress | None) -> Report:
+        total = sum(part.count for part in self._series)
+        self._go(progress, total)
+        account = self._account
+        assert account is not None
+        last = max(bar.close_ms for bar in self._market.last.values())
+        first = min(bar.open_ms for bar in self._firsts.values())
+        if not len(self._curve):
+            raise BadInput(field="period", value=str(self._options.trade_from_ms), problem="begins after the last bar")
+        final = account.state.session.cash
+        for position in account.state.positions:
+            final += money(position.quantity * self._market.last[position.symbol].close)
+        metrics = measure(
+            book=account.book,
+            curve=self._curve,
+            initial=self._options.cash,
+            final=final,
+            exposed=self._exposed,
+            start_ms=first,
+            end_ms=last,
+            buy_and_hold=[float(self._market.last[symbol].close / bar.open) for symbol, bar in self._firsts.items()],
+        )
+        return Report(
+            strategy=self._strategy.name,
+            title=self._strategy.title,
+            symbols=tuple(part.symbol for part in self._series),
+            timeframe_s=min(part.timeframe_ms for part in self._series) // 1000,
+            from_ms=first,
+            to_ms=last,
+            bars=self._bars,
+            fill=self._options.fill.value,
+            settings=dict(self._options.settings),
+            metrics=metrics,
+            trades=tuple(account.book.trades),
+            fills=tuple(account.book.fills),
+            open_positions=account.state.positions,
+            skipped=dict(sorted(account.book.skipped.items())),
+            equity=self._curve,
+        )
+
+    def _go(self, progress: Progress | None, total: int) -> None:
+        # The one hot loop: names are bound outside, and money is touched only when there is an order.
+        market, venue, evaluators = self._market, self._venue, self._evaluators
+        last, curve_times, curve_values = market.last, self._curve.times_ms, self._curve.values
+        done, tell_at, trading = 0, PROGRESS_EVERY, False
+        heard: list[tuple[Bar, Side]] = []
+        for closing, opening in moments(self._series):
+            if venue.resting:
+                self._settle(closing)
+            for bar in closing:
+                last[bar.symbol] = bar
+                try:
+                    side = evaluators[bar.symbol](bar)
+                except Exception as error:
+                    raise self._failed(bar, error) from error
+                if side is not None:
+                    heard.append((bar, side))
+                done += 1
+            if trading and closing:
+                if heard:
+                    self._hear(heard)
+                value = self._cash
+                if self._held:
+                    self._exposed += 1
+                    for symbol, quantity in self._held:
+                        value += quantity * float(last[symbol].close)
+                curve_times.append(closing[0].open_ms + closing[0].timeframe_ms)
+                curve_values.append(value)
+            heard.clear()
+            if venue.arriving or venue.resting:
+                self._open(opening)
+            if not trading or len(self._firsts) < len(evaluators):
+                trading = self._begin(opening) or trading
+            if done >= tell_at and progress is not None:
+                progress(done, total)
+                tell_at = done + PROGRESS_EVERY
+        self._bars = done
+        if progress is not None:
+            progress(done, done)
+
+    def _begin(self, opening: tuple[Bar, ...]) -> bool:
+        """Trading begins with the first bar that closes late enough; the account is as old as that bar."""
+        start_ms = self._options.trade_from_ms
+        opening = tuple(bar for bar in opening if start_ms is None or bar.close_ms > start_ms)
+        for bar in opening:
+            self._firsts.setdefault(bar.symbol, bar)
+        if not opening:
+            return False
+        if self._account is None:
+            self._account = Account(
+                self._market,
+                self._venue,
+                Source(name=self._strategy.name, title=self._strategy.title),
+                cash=self._options.cash,
+                settings=parsed_settings(self._options.settings),
+                policy=self._options.policy,
+                now_ms=opening[0].open_ms,
+            )
+        return True
+
+    def _hear(self, heard: list[tuple[Bar, Side]]) -> None:
+        account = self._account
+        assert account is not None
+        for bar, side in heard:
+            account.hear(self._signal(bar, side))
+            if self._options.fill is FillAt.CLOSE:
+                account.hear_reports(self._venue.arrive_now(bar.symbol, bar.close_ms))
+        self._weigh()
+
+    def _open(self, opening: tuple[Bar, ...]) -> None:
+        assert self._account is not None
+        for bar in opening:
+            self._account.hear_reports(self._venue.opened(bar))
+        self._weigh()
+
+    def _settle(self, closing: tuple[Bar, ...]) -> None:
+        assert self._account is not None
+        for bar in closing:
+            self._account.hear_reports(self._venue.closed(bar))
+        self._weigh()
+
+    def _weigh(self) -> None:
+        assert self._account is not None
+        state = self._account.state
+        self._cash = float(state.session.cash)
+        self._held = [(position.symbol, float(position.quantity)) for position in state.positions]
+
+    def _signal(self, bar: Bar, side: Side) -> Signal:
+        name, now_ms = self._strategy.name, bar.close_ms
+        return Signal(
+            signal_id=signal_id(name, bar.symbol, bar.open_ms, side),
+            source=name,
+            symbol=bar.symbol,
+            side=side,
+            price=bar.close,
+            bar_ms=bar.open_ms,
+            created_ms=now_ms,
+            expires_ms=now_ms + SIGNAL_TTL_MS,
+        )
+
+    def _failed(self, bar: Bar, error: Exception) -> StrategyFailed:
+        return StrategyFailed(
+            strategy=self._strategy.name, symbol=bar.symbol, bar_ms=bar.open_ms, problem=f"{type(error).__name__}: {error}"
+        )
