@@ -53,7 +53,7 @@ class Gateway:
         self._cancels: deque[Order] = deque()
         self._questions: dict[str, _Question] = {}
         self._sending: set[str] = set()
-        """Orders that wait to be sent or are being sent: the venue cannot know yet."""
+        """Orders that wait to be sent, are being sent, or whose answer is being booked: nobody has to ask about them."""
         self._users: Counter[int] = Counter()
         """Users with something under way."""
         self._slots = anyio.Semaphore(BATCHES_IN_FLIGHT_MAX, fast_acquire=True)
@@ -151,7 +151,6 @@ class Gateway:
             self._slots.release()
             self._in_flight -= len(batch)
         reports: list[Envelope] = []
-        self._sending.difference_update(order.client_order_id for order in batch)
         for order, answer in zip(batch, answers, strict=True):
             if isinstance(answer, OrderReport):
                 reports.append(self._report_envelope(answer, order))
@@ -165,6 +164,7 @@ class Gateway:
         log.warning("order %s of user %s: no answer (%s)", order.client_order_id, order.user_id, error)
         self._post(self._envelope(order, partial(_unknown, order.client_order_id)))
         self.resolve(order)
+        self._sending.discard(order.client_order_id)
         self._users[order.user_id] -= 1
 
     async def _cancel(self, order: Order) -> None:
@@ -202,6 +202,7 @@ class Gateway:
     def _booked(self, report: OrderReport, order: Order | None, completed: Completed) -> None:
         """The report is committed, or could not be: then the venue is asked again, for its word must not be lost."""
         self._users[report.user_id] -= 1
+        self._sending.discard(report.client_order_id)
         if not self._users[report.user_id]:
             del self._users[report.user_id]
         if completed.error is None:

@@ -38,8 +38,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     answers 429 and `ban` 418, both for `delay_s`; `clock` answers -1021; `maintenance` answers 503.
     New orders: `partial` takes `fraction` of what would fill at once; `invisible` hides the order from queries for `delay_s`.
     Cancels: `late_fill` fills `fraction` of what was canceled, `delay_s` later.
-    Events of a user's stream: `duplicate` sends it twice; `reorder` sends it after the next one (at the latest after `delay_s`, or a tenth of a
-    second); `lose` never sends it; `disconnect` cuts the socket instead.
+    Events of a user's stream: `duplicate` sends it twice; `reorder` sends it after the next one (at the latest
+    after `delay_s`, or a tenth of a second); `lose` never sends it; `disconnect` cuts the socket instead.
     """
 
     kind: FaultKind

@@ -163,7 +163,10 @@ class Connection(asyncio.Protocol):
             self._refuse(400)
             return
         socket = WebSocket(transport)
-        answer = f"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {accept_key(request.headers['sec-websocket-key'])}\r\n\r\n"
+        accepted = accept_key(request.headers["sec-websocket-key"])
+        answer = (
+            f"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {accepted}\r\n\r\n"
+        )
         transport.write(answer.encode("latin-1"))
         self._socket = socket
         if not self._upgrade(request, socket):

@@ -253,7 +253,7 @@ def open_order_lists(venue: Venue, owner: Account, parameters: Parameters) -> li
 
 
 def coins(venue: Venue, owner: Account, parameters: Parameters) -> list[dict[str, Any]]:
-    """sapi capital/config/getall, without networks."""
+    """As ``sapi/v1/capital/config/getall`` has it, without networks."""
     return [
         {
             "coin": asset,

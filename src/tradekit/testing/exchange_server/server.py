@@ -65,7 +65,7 @@ class ExchangeServer:
         self.market_streams = MarketStreams(self.venue)
         self._dispatcher = Dispatcher(self.venue, calls_kept)
         self._api = WebSocketApi(self.venue, self._dispatcher, self.users)
-        self._control = Control(self)
+        self._control = Control(self.venue, self._dispatcher, self.users, self.market_streams)
         self._http = HttpServer(self._handle, self._upgrade, "127.0.0.1", port)
         self.port = port
 
@@ -112,17 +112,15 @@ class ExchangeServer:
 
     def trade(self, symbol: str, price: Decimal, quantity: Decimal | None = None) -> None:
         """Somebody trades at this price: see `Engine.trade_at`. :param symbol: as the venue writes it, such as ``BTCUSDT``."""
-        self.venue.engine.trade_at(self.venue.market(symbol), price, quantity)
+        self.venue.trade(symbol, price, quantity)
 
     def set_book(self, symbol: str, *, bids: Iterable[Level] | None = None, asks: Iterable[Level] | None = None) -> None:
         """Let the house offer these levels until they are taken; None: again without end at the touch."""
-        market = self.venue.market(symbol)
-        market.bids = sorted(bids, reverse=True) if bids is not None else None
-        market.asks = sorted(asks) if asks is not None else None
+        self.venue.set_book(symbol, bids=bids, asks=asks)
 
     def halt(self, symbol: str, status: str = "BREAK") -> None:
         """Stop trading in a market, or start it again with ``TRADING``."""
-        self.venue.market(symbol).status = status
+        self.venue.halt(symbol, status)
 
     def fill(self, order: VenueOrder, quantity: Decimal, price: Decimal | None = None) -> None:
         """Execute a part of an order, even one that is over."""
@@ -130,10 +128,7 @@ class ExchangeServer:
 
     def orders(self, name: str, client_order_id: str | None = None) -> list[VenueOrder]:
         """Every order of an account, oldest first; or those under one client order id."""
-        account = self.venue.accounts[name]
-        if client_order_id is not None:
-            return self.venue.by_client_id(account, client_order_id)
-        return self.venue.orders_of(account, all_of_them=True)
+        return self.venue.orders_under(name, client_order_id)
 
     def _handle(self, request: Request) -> None:
         try:

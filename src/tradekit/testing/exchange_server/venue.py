@@ -11,7 +11,7 @@ from tradekit.testing.exchange_server.errors import bad_symbol
 from tradekit.testing.exchange_server.faults import FaultPlan
 from tradekit.testing.exchange_server.klines import Candles
 from tradekit.testing.exchange_server.limits import Limits, OrderCounts, Weights
-from tradekit.testing.exchange_server.markets import Market, MarketSpec
+from tradekit.testing.exchange_server.markets import Level, Market, MarketSpec
 from tradekit.testing.exchange_server.matching import Engine, Listeners
 from tradekit.testing.exchange_server.orders import OrderList, Trade, VenueOrder
 
@@ -67,6 +67,27 @@ class Venue:
         self.recent[spec.symbol] = []
         self.engine.add_market(market)
         return market
+
+    def trade(self, symbol: str, price: Decimal, quantity: Decimal | None = None) -> None:
+        """Somebody trades at this price: see `Engine.trade_at`."""
+        self.engine.trade_at(self.market(symbol), price, quantity)
+
+    def set_book(self, symbol: str, *, bids: Iterable[Level] | None = None, asks: Iterable[Level] | None = None) -> None:
+        """Let the house offer these levels until they are taken; None: again without end at the touch."""
+        market = self.market(symbol)
+        market.bids = sorted(bids, reverse=True) if bids is not None else None
+        market.asks = sorted(asks) if asks is not None else None
+
+    def halt(self, symbol: str, status: str = "BREAK") -> None:
+        """Stop trading in a market, or start it again with ``TRADING``."""
+        self.market(symbol).status = status
+
+    def orders_under(self, name: str, client_order_id: str | None = None) -> list[VenueOrder]:
+        """Every order of an account, oldest first; or those under one client order id."""
+        account = self.accounts[name]
+        if client_order_id is not None:
+            return self.by_client_id(account, client_order_id)
+        return self.orders_of(account, all_of_them=True)
 
     def account(self, name: str, balances: Mapping[str, Decimal] | None = None, permissions: Permissions | None = None) -> Account:
         """The account of this name; made with these balances and a first key if it does not exist."""
