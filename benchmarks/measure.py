@@ -19,6 +19,8 @@ import attrs
 
 RESULTS = Path(__file__).parent / "results"
 CHILD_TIMEOUT_S = 900
+TRADEKIT = (sys.executable, "-c", "from tradekit_cli.main import main; main()")
+"""The command, whatever the environment calls it."""
 
 Sample = dict[str, float]
 """Figures of one round of one contestant, by name."""
@@ -64,10 +66,13 @@ class Result:
     notes: list[str] = []
     quick: bool = False
 
+    def document(self) -> dict[str, Any]:
+        """As it is stored, with the machine."""
+        return {"machine": machine(), **attrs.asdict(self)}
+
     def save(self, directory: Path = RESULTS) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        document = {"machine": machine(), **attrs.asdict(self)}
-        (directory / f"{self.row.lower()}.json").write_text(json.dumps(document, indent=1) + "\n")
+        (directory / f"{self.row.lower()}.json").write_text(json.dumps(self.document(), indent=1) + "\n")
 
 
 def at_most(goal: str, measured: float, bound: float, unit: str) -> Verdict:
@@ -102,14 +107,14 @@ def medians(rounds: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, float
     return found
 
 
-def child(module: str, *arguments: object, python: str | None = None) -> Sample:
+def child(module: str, *arguments: object, python: str | None = None, last_line: bool = True) -> Sample:
     """Run a module or script in a process of its own; it prints one JSON object as its last line."""
     target = [module] if module.endswith(".py") else ["-m", module]
     command = [python or sys.executable, *target, *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=CHILD_TIMEOUT_S, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    answer: Sample = json.loads(done.stdout.strip().splitlines()[-1])
+    answer: Sample = json.loads(done.stdout.strip().splitlines()[-1]) if last_line else {}
     return answer
 
 

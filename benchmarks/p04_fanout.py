@@ -13,6 +13,7 @@ from benchmarks.measure import Options, Result, Sample, alternate, at_least, at_
 from benchmarks.population import as_in_production, broadcast, identity, register, service_on
 from tradekit.domain.orders import Side
 from tradekit.engine.service import Service
+from tradekit_cli.hosting import loop_options
 
 ROW, TITLE = "P4", "Durable paper fan-out of one signal to 10,000 users, CPU per user"
 COMMAND_EVERY_S = 0.05
@@ -153,7 +154,7 @@ def main() -> None:
     if arguments.who == "plain":
         tell(**plain(arguments.users))
     else:
-        tell(**anyio.run(ours if arguments.who == "tradekit" else peer, arguments.users))
+        tell(**anyio.run(ours if arguments.who == "tradekit" else peer, arguments.users, backend_options=loop_options()))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tradekit_cli import errors
+from tradekit_cli.backtest import backtest
 
 if TYPE_CHECKING:
     from tradekit.config import Settings
@@ -31,7 +31,7 @@ db = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after t
 
 def register(app: typer.Typer) -> None:
     """Add every command."""
-    for command in (up, chat, demo, doctor, simulate, version):
+    for command in (up, chat, demo, doctor, simulate, backtest, version):
         app.command()(command)
     app.add_typer(users, name="users")
     app.add_typer(config, name="config")
@@ -198,6 +198,7 @@ def db_check(data: Data = None, as_json: Json = False) -> None:
     """Check the database: revision, integrity, schema; exit 3 if it is damaged or has drifted."""
     settings = load(data)
     from tradekit_cli.database import check
+    from tradekit_cli.errors import UNHEALTHY
 
     if not check(settings, as_json=as_json):
-        raise typer.Exit(errors.UNHEALTHY)
+        raise typer.Exit(UNHEALTHY)

@@ -1,4 +1,4 @@
-"""The ``tradekit`` command: parse, call, print. What a command needs is imported when it runs."""
+"""The ``tradekit`` command: parse, call, print. What a command needs is imported when it runs, so that ``--help`` is quick."""
 
 import io
 import os
@@ -7,8 +7,6 @@ import sys
 import typer
 from typer.core import TyperGroup
 
-from tradekit.domain.errors import TradekitError
-from tradekit_cli import errors
 from tradekit_cli.output import note
 
 
@@ -17,6 +15,9 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Run the chosen command."""
+        from tradekit.domain.errors import TradekitError
+        from tradekit_cli import errors
+
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -28,6 +29,9 @@ class Commands(TyperGroup):
 
 
 def _told(error: BaseException) -> int:
+    from tradekit.domain.errors import TradekitError
+    from tradekit_cli import errors
+
     found = list(errors.leaves(error))
     unexpected = [each for each in found if not isinstance(each, TradekitError | KeyboardInterrupt)]
     if unexpected:

@@ -70,7 +70,7 @@ class TelegramMessenger:
         self._monotonic = monotonic
         self._cards: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
         """By address and topic: the message sent last, and when on the monotonic clock."""
-        self._waits = FloodWaits()
+        self._waits = FloodWaits(overall_per_s)
 
     @property
     def transport(self) -> str:
@@ -87,6 +87,7 @@ class TelegramMessenger:
         wait_s, everyone = self._waits.remaining_s(message.address, self._monotonic())
         if wait_s > 0:
             return SendResult(outcome=SendOutcome.RETRY, retry_after_s=wait_s, whole_transport=everyone, detail="flood wait")
+        self._waits.sending(self._monotonic())
         try:
             with anyio.fail_after(_SEND_DEADLINE_S):
                 return await self._send(message)

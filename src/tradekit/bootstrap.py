@@ -8,12 +8,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 import attrs
 
-from tradekit.adapters.feeds import parse_feed
+from tradekit.adapters.feeds import parse_feed, parse_recordings
 from tradekit.adapters.paper import PaperExchange
 from tradekit.adapters.sql import inspection, open_storage
 from tradekit.adapters.system import SystemClock, SystemEntropy
 from tradekit.adapters.system.background import Background
 from tradekit.adapters.system.host import PsutilProbe
+from tradekit.backtest.series import Series
 from tradekit.chat.conversation import Conversation
 from tradekit.chat.registry import lane_class
 from tradekit.config import Settings
@@ -30,10 +31,19 @@ from tradekit.ports.storage import Reader, Storage
 from tradekit.ports.strategy import Strategy
 from tradekit.strategies import EmaCross, RsiReversion
 
-__all__ = ["Background", "Parts", "examine_database", "migrate_database", "open_database", "open_parts", "open_reader"]
+__all__ = [
+    "Background",
+    "Parts",
+    "examine_database",
+    "migrate_database",
+    "open_database",
+    "open_parts",
+    "open_reader",
+    "open_recordings",
+]
 
 DATABASE = "trading_service.db"
-SWITCH_INTERVAL_S = 0.0001
+SWITCH_INTERVAL_S = 0.00005
 """sqlite3 lets go of the interpreter's lock at every row; a shorter interval keeps its thread from waiting long for its turn."""
 GC_THRESHOLD = 50_000
 
@@ -83,6 +93,26 @@ def open_feed(settings: Settings, clock: Clock) -> Feed:
     :raises DataError: a file has a defect.
     """
     return parse_feed(settings.feed, settings.speed, clock, seed=settings.simulated_seed, origin=settings.origin("feed"))
+
+
+def open_recordings(files: str) -> tuple[Series, ...]:
+    """Recorded bars to test on, as ``[SYMBOL=]PATH[,...]`` names them; each file is read through once, so that a defect shows now.
+
+    :raises ConfigurationError: of ``--data``: no such file, or an instrument that cannot be told from the file's name.
+    :raises DataError: a file has a defect: the line and what to do.
+    """
+    example = "use --data [SYMBOL=]PATH[,...], as in --data BTC-USDT-4h.csv.gz"
+    return tuple(
+        Series(
+            instrument=recording.instrument,
+            timeframe_ms=recording.timeframe_ms,
+            count=recording.count,
+            read=recording.bars,
+            name=str(recording.path),
+            first_line=2,
+        )
+        for recording in parse_recordings(files, setting="--data", before="", example=example)
+    )
 
 
 def open_database(settings: Settings, clock: Clock | None = None) -> AbstractAsyncContextManager[Storage]:

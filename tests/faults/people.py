@@ -32,6 +32,7 @@ def beginnings(*prefixes: str) -> str:
 DENIED = beginnings("denied.", "not_found.", "close.promised", "error.")
 GONE = beginnings("confirm.gone", "confirm.expired")
 NOTICE = r"\A(?![^\0]*By signal)[📨📌◐✅🚫❌⌛❓⏳] ?PAPER "
+ORDER = re.compile(r"\b[Oo]rder ([0-9a-f]{8})\b")
 READS: dict[str, str] = {
     "/positions": r"\A📊",
     "/usage": r"\A📈",
@@ -150,6 +151,8 @@ class Person:
         self._last: tuple[str, ...] = ()
         self._kinds: tuple[str, ...] = ()
         self._orders = 0
+        self._known: set[str] = set()
+        """Orders that this person has heard of."""
 
     async def live(self, after_kills: int) -> None:
         while self.town.kills < after_kills and not self.town.stopping.is_set():  # noqa: ASYNC110 - a handful of people
@@ -190,7 +193,7 @@ class Person:
         quantity = least + self._orders * step
         price = self.limit_price(symbol) if limit else ""
         question = await self.say(f"/{side} {symbol} {quantity} {price}".strip(), rf"\APAPER: {side} {_number(quantity)} |{DENIED}")
-        await self.confirm(question, side, symbol, quantity)
+        await self.confirm(question, side, symbol, quantity, _number(quantity))
 
     def limit_price(self, symbol: str) -> str:
         """Mostly one that rests, sometimes one that fills at once."""
@@ -204,23 +207,32 @@ class Person:
         question = await self.say(f"/close {symbol}", rf"\APAPER: close {symbol}|{DENIED}")
         found = re.search(r"That sells ([\d.]+) at market", question["text"])
         if found:
-            await self.confirm(question, "sell", symbol, Decimal(found[1]))
+            # What is sold is what is held when the click arrives: a signal may have bought more meanwhile.
+            await self.confirm(question, "sell", symbol, Decimal(found[1]), "")
 
-    async def confirm(self, question: dict[str, Any], side: str, symbol: str, quantity: Decimal) -> None:
-        """Press Confirm, if this is a question."""
+    async def confirm(self, question: dict[str, Any], side: str, symbol: str, quantity: Decimal, words: str) -> None:
+        """Press Confirm, if this is a question. The answer is a notice of an order not heard of before, with these words in it."""
         if not question["text"].startswith("PAPER: "):
             return
+
+        def placed(text: str) -> bool:
+            line = text.partition("\n")[0]
+            is_notice = re.search(rf"{NOTICE}{side} ", text) and symbol in line and re.search(rf"\b{words}", line)
+            return bool(is_notice) and self._known.isdisjoint(ORDER.findall(text))
+
+        def answers(text: str) -> bool:
+            return placed(text) or bool(re.search(f"{GONE}|{DENIED}", text))
+
         attempt = Attempt(self.chat_id, 0, side, symbol, quantity)
-        placed = rf"{NOTICE}.*\b{_number(quantity)}\b"
-        answer = await self._send("press", rf"{placed}|{GONE}|{DENIED}", attempt, message_id=question["message_id"], button="✅ Confirm")
+        answer = await self._send("press", answers, attempt, message_id=question["message_id"], button="✅ Confirm")
         text = answer["text"]
-        attempt.outcome = "placed" if re.search(placed, text) else "gone" if re.search(GONE, text) else "denied"
+        attempt.outcome = "gone" if re.search(GONE, text) else "denied" if re.search(DENIED, text) else "placed"
 
     async def say(self, text: str, expected: str) -> dict[str, Any]:
-        return await self._send("send", expected, text=text)
+        return await self._send("send", lambda heard: bool(re.search(expected, heard)), text=text)
 
-    async def _send(self, action: str, expected: str, attempt: Attempt | None = None, **body: Any) -> dict[str, Any]:
-        """Send or press, and wait for the answer that begins as expected; everything else is read and left.
+    async def _send(self, action: str, expected: Callable[[str], bool], attempt: Attempt | None = None, **body: Any) -> dict[str, Any]:
+        """Send or press, and wait for the answer that is expected; everything else is read and left.
 
         :raises GivenUp: the end came first.
         """
@@ -232,14 +244,18 @@ class Person:
             self.town.memory.attempts.append(attempt)
         while True:
             message = await self.town.control("wait_reply", chat_id=self.chat_id, timeout_s=POLL_S)
-            if message is not None and re.search(expected, message["text"]):
-                said.answer = message["text"]
-                self._last = (*self._last[-1:], message["text"])
+            if message is None:
+                if self.town.given_up.is_set():
+                    raise GivenUp
+                continue
+            text = message["text"]
+            matches = expected(text)
+            self._known.update(ORDER.findall(text))
+            if matches:
+                said.answer = text
+                self._last = (*self._last[-1:], text)
                 return dict(message)
-            if message is not None:
-                self.town.memory.resent += message["text"] in self._last
-            elif self.town.given_up.is_set():
-                raise GivenUp
+            self.town.memory.resent += text in self._last
 
 
 class Provider(Person):

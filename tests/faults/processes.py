@@ -54,8 +54,13 @@ class Process:
         return self._process.returncode is None
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        # Not through the process object: its signalling looks for the exit status first and may take it from whoever waits.
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
     async def end(self, timeout_s: float = END_S) -> int:
         """Wait for its end; the exit code, negative for a signal.
@@ -67,8 +72,7 @@ class Process:
 
     async def stop(self) -> int:
         """SIGTERM, and the exit code; SIGKILL if it does not listen."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         try:
             return await self.end()
         except TimeoutError:

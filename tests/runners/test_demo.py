@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,14 @@ KEYS = {
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any]]]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A demo run once as a user would run it: its directory and its result."""
     directory = tmp_path_factory.mktemp("demo") / "kept"
     command = ["demo", "--users", str(USERS), "--seconds", str(SECONDS), "--seed", "7", "--keep", str(directory), "--json"]
     code = f"from tradekit_cli.main import main; import sys; sys.argv = {['tradekit', *command]!r}; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
-    yield directory, json.loads(done.stdout)
+    return directory, json.loads(done.stdout)
 
 
 @pytest.fixture
@@ -92,11 +91,7 @@ def test_an_update_that_is_missing_in_the_inbox_is_lost(copy: Path) -> None:
 
 
 def test_an_update_stored_twice_is_duplicated(copy: Path) -> None:
-    change(
-        copy,
-        "INSERT INTO inbox SELECT inbox_id + 1000000, source || '/', message_id, transport, external_id, text, display_name, raw, received_ms,"
-        " problem, state, given_up FROM inbox ORDER BY inbox_id LIMIT 1",
-    )
+    copy_row(copy, "inbox", "inbox_id = (SELECT min(inbox_id) FROM inbox)", inbox_id="-1", source="source || '/'")
     assert len(judged(copy).duplicated) == 1
 
 
@@ -128,7 +123,7 @@ def test_a_second_order_of_the_same_cause_is_duplicated(copy: Path) -> None:
     order_id, user_id, cause = ask(copy, "SELECT client_order_id, user_id, cause FROM orders ORDER BY id LIMIT 1")
     again = "0" * 32
     assert again != client_order_id(user_id, cause)
-    copy_order(copy, order_id, again)
+    copy_row(copy, "orders", f"client_order_id = '{order_id}'", id="-1", client_order_id=f"'{again}'")
     assert any(again in found for found in judged(copy).duplicated)
 
 
@@ -136,16 +131,17 @@ def test_an_order_nobody_asked_for_is_duplicated(copy: Path) -> None:
     order_id, user_id = ask(copy, "SELECT client_order_id, user_id FROM orders ORDER BY id LIMIT 1")
     invented = f"{SOURCE}/999999999"
     again = client_order_id(user_id, invented)
-    copy_order(copy, order_id, again)
+    copy_row(copy, "orders", f"client_order_id = '{order_id}'", id="-1", client_order_id=f"'{again}'")
     change(copy, "UPDATE orders SET cause = ?, signal_id = '' WHERE client_order_id = ?", invented, again)
     assert any(again in found for found in judged(copy).duplicated)
 
 
-def copy_order(directory: Path, order_id: str, again: str) -> None:
+def copy_row(directory: Path, table: str, where: str, **changed: str) -> None:
+    """Insert a row once more, with some columns as these expressions say."""
     with closing(sqlite3.connect(directory / DATABASE)) as db, db:
-        names = [row[1] for row in db.execute("PRAGMA table_info(orders)") if row[1] != "id"]
-        values = ", ".join("?" if name == "client_order_id" else name for name in names)
-        db.execute(f"INSERT INTO orders ({', '.join(names)}) SELECT {values} FROM orders WHERE client_order_id = ?", (again, order_id))
+        names = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+        values = ", ".join(changed.get(name, name) for name in names)
+        db.execute(f"INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {table} WHERE {where}")
 
 
 def test_a_follower_without_an_outcome_is_lost(copy: Path) -> None:

@@ -76,12 +76,16 @@ async def test_a_429_is_honoured_without_asking_again(server: BotApiServer, mess
     assert len(sends(server)) == 6
 
 
-async def test_429s_of_several_chats_stop_all(server: BotApiServer, messenger: TelegramMessenger) -> None:
+async def test_429s_of_several_chats_stop_all(server: BotApiServer, clock: Hands) -> None:
+    client = Client(server.token, api_url=server.url)
+    await client.connect()
+    messenger = TelegramMessenger(client, render, Signer(server.token), overall_per_s=10, now_ms=lambda: NOW_MS, monotonic=clock)
     results = [await messenger.send(message(chat=CHAT + number)) for number in range(12)]
     refused = [result for result in results if result.outcome is SendOutcome.RETRY]
     assert not refused[0].whole_transport
     assert all(result.whole_transport for result in refused[1:])
     assert sends(server).count(429) == 2
+    await client.close()
 
 
 async def test_a_blocked_chat_and_an_unknown_one_are_unreachable(server: BotApiServer, messenger: TelegramMessenger) -> None:
@@ -159,3 +163,15 @@ def test_a_wait_of_one_chat_leaves_the_others_alone() -> None:
     assert waits.told_to_wait("3", 7, 102.5)
     assert waits.remaining_s("4", 103) == (6.5, True)
     assert waits.remaining_s("4", 110) == (0, False)
+
+
+def test_few_sends_cannot_have_hit_the_overall_limit() -> None:
+    waits = FloodWaits(overall_per_s=30)
+    for number in range(14):
+        waits.sending(100 + number / 100)
+    assert not waits.told_to_wait("1", 5, 100.2)
+    assert not waits.told_to_wait("2", 5, 100.2)
+    assert waits.remaining_s("3", 100.3) == (0, False)
+    waits.sending(100.3)
+    assert waits.told_to_wait("3", 5, 100.3)
+    assert not waits.told_to_wait("4", 5, 101.2), "what was sent more than a second ago does not count"

@@ -66,7 +66,7 @@ async def _ready(process: anyio.abc.Process, errors: Path) -> str:
         with anyio.fail_after(_READY_S):
             line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", _LINE_MAX)
     except (TimeoutError, anyio.EndOfStream, anyio.IncompleteRead) as error:
-        said = errors.read_text(errors="replace").strip().splitlines()
+        said = (await anyio.Path(errors).read_text(errors="replace")).strip().splitlines()
         raise Unavailable(what="load", reason=said[-1] if said else "its process does not answer") from error
     return line.decode().removeprefix("ready").strip()
 

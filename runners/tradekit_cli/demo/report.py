@@ -129,7 +129,7 @@ def latencies(rows: list[LoadRow]) -> tuple[Quantiles, dict[str, Quantiles]]:
 def end_to_end(evidence: Evidence) -> Quantiles:
     """Per fill of a follower: from the provider's message at the loopback server to the commit of the fill."""
     rows = evidence.database.rows("SELECT signal_id, created_ms FROM signals WHERE source LIKE 'provider:%'")
-    emitted_ms: dict[str, int] = dict(rows)  # type: ignore[arg-type]
+    emitted_ms: dict[str, int] = dict(rows)
     for message in evidence.log.messages:
         update = evidence.log.handed_out.get(message.answers_update_id or 0)
         for signal_id in _PUBLISHED.findall(message.text or ""):

@@ -5,7 +5,6 @@ import importlib.util
 import json
 import logging
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
@@ -192,11 +191,11 @@ async def _until_over(tk: Tradekit, load: Load, demand: Demand) -> LoadReport:
         progress.show(f"{done} messages handled, {filled} fills, {sent} sent, {tk.outbox.waiting} waiting", last=last)
 
     with anyio.fail_after(demand.ramp_s + demand.seconds + LOAD_OVERDUE_S):
-        while (report := load.report()) is None:  # noqa: ASYNC110 - a file of another process
+        while (report := load.report()) is None:
             show()
             await anyio.sleep(LOOK_EVERY_S)
     with anyio.move_on_after(DRAINED_S):
-        while not _drained(tk):  # noqa: ASYNC110 - lanes, gateway, fan-out and outbox settle one after the other
+        while not _drained(tk):
             show()
             await anyio.sleep(LOOK_EVERY_S)
     show(last=True)

@@ -102,7 +102,9 @@ class Account:
 
         :raises OrderDenied: a pre-trade check refused it.
         """
-        return self._decided(trading.place(self.state, request, self._at(now_ms, cause)))  # type: ignore[no-any-return]
+        order = self._decided(trading.place(self.state, request, self._at(now_ms, cause)))
+        assert isinstance(order, Order)
+        return order
 
     def cancel(self, order_id_prefix: str, now_ms: int) -> None:
         """Take open orders back, or ``all``.

@@ -1,18 +1,19 @@
 """What happened in a backtest: fills, round trips, and signals that led to nothing."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import attrs
 import msgspec
 
-from tradekit.domain.amounts import ZERO
+from tradekit.domain.amounts import MONEY_STEP, ZERO, is_multiple, money
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import Fill, Side
 from tradekit.domain.portfolio import Trade
 
 
 class RoundTrip(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """From flat to flat. Prices are averages over the fills, without fees; ``pnl`` has the fees deducted."""
+    """From flat to flat. Prices are averages over the fills, to eight decimals, without fees; ``pnl`` has the fees deducted."""
 
     symbol: Symbol
     quantity: Decimal
@@ -36,6 +37,14 @@ class _Open:
     sold: Decimal = ZERO
     received: Decimal = ZERO
 
+    def add(self, fill: Fill) -> None:
+        if fill.side is Side.BUY:
+            self.bought += fill.quantity
+            self.spent += fill.quantity * fill.price
+        else:
+            self.sold += fill.quantity
+            self.received += fill.quantity * fill.price
+
 
 @attrs.define
 class Book:
@@ -43,32 +52,36 @@ class Book:
 
     orders: int = 0
     fills: list[Fill] = attrs.field(factory=list)
-    trades: list[RoundTrip] = attrs.field(factory=list)
     skipped: dict[str, int] = attrs.field(factory=dict)
     """Signals without an order, by the code of the reason."""
-    fees: Decimal = ZERO
-    _open: dict[Symbol, _Open] = attrs.field(factory=dict)
+    closed: list[Trade] = attrs.field(factory=list)
 
     def skip(self, reason: str) -> None:
         """Count a signal that led to no order."""
         self.skipped[reason] = self.skipped.get(reason, 0) + 1
 
-    def take(self, fills: tuple[Fill, ...], trades: tuple[Trade, ...]) -> None:
+    def take(self, fills: Sequence[Fill], trades: Sequence[Trade]) -> None:
         """Note fills, and the round trips that they ended."""
-        for fill in fills:
-            self.fills.append(fill)
-            self.fees += fill.fee
-            held = self._open.get(fill.symbol)
-            if held is None:
-                held = self._open[fill.symbol] = _Open()
-            if fill.side is Side.BUY:
-                held.bought += fill.quantity
-                held.spent += fill.quantity * fill.price
-            else:
-                held.sold += fill.quantity
-                held.received += fill.quantity * fill.price
-        for trade in trades:
-            self.trades.append(_round_trip(trade, self._open.pop(trade.symbol)))
+        self.fills.extend(fills)
+        self.closed.extend(trades)
+
+    @property
+    def fees(self) -> Decimal:
+        """Paid so far, in quote currency."""
+        return sum((fill.fee for fill in self.fills), ZERO)
+
+    def round_trips(self) -> list[RoundTrip]:
+        """From flat to flat, in the order in which they ended."""
+        ends = {trade.closing_order: trade for trade in self.closed}
+        open_: dict[Symbol, _Open] = {}
+        found: list[RoundTrip] = []
+        for fill in self.fills:
+            held = open_.setdefault(fill.symbol, _Open())
+            held.add(fill)
+            trade = ends.get(fill.client_order_id)
+            if trade is not None and held.bought == held.sold:
+                found.append(_round_trip(trade, open_.pop(fill.symbol)))
+        return found
 
 
 def _round_trip(trade: Trade, held: _Open) -> RoundTrip:
@@ -76,10 +89,15 @@ def _round_trip(trade: Trade, held: _Open) -> RoundTrip:
         symbol=trade.symbol,
         quantity=held.bought,
         entry_ms=trade.opened_ms,
-        entry_price=held.spent / held.bought,
+        entry_price=_average(held.spent, held.bought),
         exit_ms=trade.closed_ms,
-        exit_price=held.received / held.sold,
+        exit_price=_average(held.received, held.sold),
         fees=trade.fees,
         pnl=trade.pnl,
         return_pct=float(trade.pnl / (trade.entry_price * trade.quantity)) * 100,
     )
+
+
+def _average(quote: Decimal, base: Decimal) -> Decimal:
+    price = quote / base
+    return price if is_multiple(price, MONEY_STEP) else money(price)

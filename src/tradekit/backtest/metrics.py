@@ -56,10 +56,18 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(
-    *, book: Book, curve: Curve, initial: Decimal, final: Decimal, exposed: int, start_ms: int, end_ms: int, buy_and_hold: Sequence[float]
+    *,
+    book: Book,
+    trades: Sequence[RoundTrip],
+    curve: Curve,
+    initial: Decimal,
+    final: Decimal,
+    exposed: int,
+    start_ms: int,
+    end_ms: int,
+    buy_and_hold: Sequence[float],
 ) -> Metrics:
     """Compute every measure; ``buy_and_hold`` is last over first price per instrument."""
-    trades = book.trades
     years = (end_ms - start_ms) / YEAR_MS
     returns = curve.returns(float(initial))
     per_year = len(returns) / years if years > 0 else 0.0

@@ -1,6 +1,6 @@
 """Running a strategy over recorded bars."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from tradekit.backtest.curve import Curve
 from tradekit.backtest.market import BarMarket
 from tradekit.backtest.metrics import measure
 from tradekit.backtest.report import Report
-from tradekit.backtest.series import Data, Series, checked, moments, series_of
+from tradekit.backtest.series import Data, Moment, Series, minute, moments, series_of
 from tradekit.backtest.venue import EXACT, BarVenue
 from tradekit.domain.amounts import money
 from tradekit.domain.errors import BadInput, UserError
@@ -49,6 +49,9 @@ class StrategyFailed(UserError):
     bar_ms: int
     problem: str
 
+    def __str__(self) -> str:
+        return f"{self.strategy} failed on the bar of {self.symbol} at {minute(self.bar_ms)}: {self.problem}"
+
 
 @attrs.frozen(kw_only=True)
 class Options:
@@ -62,7 +65,7 @@ class Options:
     model: MatchingModel = EXACT
     settings: Mapping[str, str] = attrs.field(factory=dict)
     """The user's settings as text, such as ``{"sizing": "percent_of_equity", "size": "20"}``; see ``/settings`` of the service."""
-    policy: TradingPolicy = TradingPolicy()
+    policy: TradingPolicy = attrs.field(factory=TradingPolicy)
     trade_from_ms: int | None = None
     """Bars that close before this only warm the strategy up."""
 
@@ -91,7 +94,7 @@ def _priced(series: Series, options: Options) -> Series:
     instrument = series.instrument
     if options.fees is not None:
         instrument = msgspec.structs.replace(instrument, maker_fee=options.fees, taker_fee=options.fees)
-    return attrs.evolve(series, instrument=instrument, read=lambda: checked(series))
+    return attrs.evolve(series, instrument=instrument)
 
 
 class _Run:
@@ -101,111 +104,126 @@ class _Run:
         self._venue = BarVenue(self._market, options.model)
         self._evaluators = {part.symbol: strategy.evaluator(part.symbol).on_bar for part in series}
         self._curve = Curve()
-        self._firsts: dict[Symbol, Bar] = {}
         self._account: Account | None = None
         self._cash = float(options.cash)
         self._held: list[tuple[Symbol, float]] = []
         self._exposed = 0
 
     def report(self, progress: Progress | None) -> Report:
-        total = sum(part.count for part in self._series)
-        self._go(progress, total)
+        stream = moments(self._series)
+        self._warm_up(stream)
+        self._trade(stream if progress is None else self._watched(stream, progress))
         account = self._account
-        assert account is not None
-        last = max(bar.close_ms for bar in self._market.last.values())
-        first = min(bar.open_ms for bar in self._firsts.values())
-        if not len(self._curve):
-            raise BadInput(field="period", value=str(self._options.trade_from_ms), problem="begins after the last bar")
+        if account is None or not len(self._curve):
+            raise BadInput(field="data", value=", ".join(part.symbol for part in self._series), problem="has no bars to trade on")
+        last_ms = max(bar.close_ms for bar in self._market.last.values())
+        firsts = [self._first(part) for part in self._series]
         final = account.state.session.cash
         for position in account.state.positions:
             final += money(position.quantity * self._market.last[position.symbol].close)
+        trades, first_ms = account.book.round_trips(), min(bar.open_ms for bar in firsts)
         metrics = measure(
             book=account.book,
+            trades=trades,
             curve=self._curve,
             initial=self._options.cash,
             final=final,
             exposed=self._exposed,
-            start_ms=first,
-            end_ms=last,
-            buy_and_hold=[float(self._market.last[symbol].close / bar.open) for symbol, bar in self._firsts.items()],
+            start_ms=first_ms,
+            end_ms=last_ms,
+            buy_and_hold=[float(self._market.last[bar.symbol].close / bar.open) for bar in firsts],
         )
         return Report(
             strategy=self._strategy.name,
             title=self._strategy.title,
             symbols=tuple(part.symbol for part in self._series),
             timeframe_s=min(part.timeframe_ms for part in self._series) // 1000,
-            from_ms=first,
-            to_ms=last,
-            bars=self._bars,
+            from_ms=first_ms,
+            to_ms=last_ms,
+            bars=sum(part.count for part in self._series),
             fill=self._options.fill.value,
             settings=dict(self._options.settings),
             metrics=metrics,
-            trades=tuple(account.book.trades),
+            trades=tuple(trades),
             fills=tuple(account.book.fills),
             open_positions=account.state.positions,
             skipped=dict(sorted(account.book.skipped.items())),
             equity=self._curve,
         )
 
-    def _go(self, progress: Progress | None, total: int) -> None:
+    def _first(self, series: Series) -> Bar:
+        start_ms = self._options.trade_from_ms or 0
+        return next(bar for bar in series if bar.close_ms > start_ms)
+
+    def _watched(self, stream: Iterator[Moment], progress: Progress) -> Iterator[Moment]:
+        total, done = sum(part.count for part in self._series), 0
+        tell_at = PROGRESS_EVERY
+        for moment in stream:
+            yield moment
+            done += len(moment[0])
+            if done >= tell_at:
+                progress(done, total)
+                tell_at = done + PROGRESS_EVERY
+        progress(total, total)
+
+    def _warm_up(self, stream: Iterator[Moment]) -> None:
+        """Up to where trading begins: with the first bar that closes late enough. The account is as old as that bar."""
+        start_ms = self._options.trade_from_ms
+        for closing, opening in stream:
+            for bar in closing:
+                self._market.last[bar.symbol] = bar
+                self._ask(bar)
+            if opening and (start_ms is None or opening[0].close_ms > start_ms):
+                self._account = self._opened_account(opening[0].open_ms)
+                return
+
+    def _trade(self, stream: Iterator[Moment]) -> None:
         # The one hot loop: names are bound outside, and money is touched only when there is an order.
-        market, venue, evaluators = self._market, self._venue, self._evaluators
-        last, curve_times, curve_values = market.last, self._curve.times_ms, self._curve.values
-        done, tell_at, trading = 0, PROGRESS_EVERY, False
+        venue, last, evaluators = self._venue, self._market.last, self._evaluators
+        note_time, note_value = self._curve.times_ms.append, self._curve.values.append
         heard: list[tuple[Bar, Side]] = []
-        for closing, opening in moments(self._series):
+        for closing, opening in stream:
             if venue.resting:
                 self._settle(closing)
             for bar in closing:
-                last[bar.symbol] = bar
+                symbol = bar.symbol
+                last[symbol] = bar
                 try:
-                    side = evaluators[bar.symbol](bar)
+                    side = evaluators[symbol](bar)
                 except Exception as error:
                     raise self._failed(bar, error) from error
                 if side is not None:
                     heard.append((bar, side))
-                done += 1
-            if trading and closing:
-                if heard:
-                    self._hear(heard)
-                value = self._cash
-                if self._held:
-                    self._exposed += 1
-                    for symbol, quantity in self._held:
-                        value += quantity * float(last[symbol].close)
-                curve_times.append(closing[0].open_ms + closing[0].timeframe_ms)
-                curve_values.append(value)
-            heard.clear()
+            if heard:
+                self._hear(heard)
+                heard = []
+            value = self._cash
+            if self._held:
+                self._exposed += 1
+                for held, quantity in self._held:
+                    value += quantity * float(last[held].close)
+            if closing:
+                note_time(bar.open_ms + bar.timeframe_ms)
+                note_value(value)
             if venue.arriving or venue.resting:
                 self._open(opening)
-            if not trading or len(self._firsts) < len(evaluators):
-                trading = self._begin(opening) or trading
-            if done >= tell_at and progress is not None:
-                progress(done, total)
-                tell_at = done + PROGRESS_EVERY
-        self._bars = done
-        if progress is not None:
-            progress(done, done)
 
-    def _begin(self, opening: tuple[Bar, ...]) -> bool:
-        """Trading begins with the first bar that closes late enough; the account is as old as that bar."""
-        start_ms = self._options.trade_from_ms
-        opening = tuple(bar for bar in opening if start_ms is None or bar.close_ms > start_ms)
-        for bar in opening:
-            self._firsts.setdefault(bar.symbol, bar)
-        if not opening:
-            return False
-        if self._account is None:
-            self._account = Account(
-                self._market,
-                self._venue,
-                Source(name=self._strategy.name, title=self._strategy.title),
-                cash=self._options.cash,
-                settings=parsed_settings(self._options.settings),
-                policy=self._options.policy,
-                now_ms=opening[0].open_ms,
-            )
-        return True
+    def _ask(self, bar: Bar) -> None:
+        try:
+            self._evaluators[bar.symbol](bar)
+        except Exception as error:
+            raise self._failed(bar, error) from error
+
+    def _opened_account(self, now_ms: int) -> Account:
+        return Account(
+            self._market,
+            self._venue,
+            Source(name=self._strategy.name, title=self._strategy.title),
+            cash=self._options.cash,
+            settings=parsed_settings(self._options.settings),
+            policy=self._options.policy,
+            now_ms=now_ms,
+        )
 
     def _hear(self, heard: list[tuple[Bar, Side]]) -> None:
         account = self._account
@@ -213,8 +231,8 @@ class _Run:
         for bar, side in heard:
             account.hear(self._signal(bar, side))
             if self._options.fill is FillAt.CLOSE:
-                account.hear_reports(self._venue.arrive_now(bar.symbol, bar.close_ms))
-        self._weigh()
+                account.hear_reports(self._venue.arrive(bar.symbol, bar.close_ms))
+                self._weigh()
 
     def _open(self, opening: tuple[Bar, ...]) -> None:
         assert self._account is not None
@@ -229,6 +247,7 @@ class _Run:
         self._weigh()
 
     def _weigh(self) -> None:
+        """Cash and holdings as floats, for the curve."""
         assert self._account is not None
         state = self._account.state
         self._cash = float(state.session.cash)

@@ -1,13 +1,12 @@
 """The paper exchange of a backtest: the same matching model, without a clock, a disk or an event loop."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
 
 from tradekit.backtest.market import BarMarket
 from tradekit.domain.amounts import ZERO
-from tradekit.domain.instruments import Bar
+from tradekit.domain.instruments import Bar, Symbol
 from tradekit.domain.matching import MatchingModel, execute, fill_resting, price_path
 from tradekit.domain.orders import Order, OrderReport, OrderState
 
@@ -23,9 +22,9 @@ class BarVenue:
 
     def __init__(self, market: BarMarket, model: MatchingModel) -> None:
         self._market, self._model = market, model
+        self._fills: dict[str, int] = {}
         self.arriving: list[Order] = []
         self.resting: dict[str, Order] = {}
-        self._fills: dict[str, int] = {}
 
     def submit(self, order: Order) -> None:
         """Send an order; it meets the market at its instrument's next price."""
@@ -34,49 +33,53 @@ class BarVenue:
     def cancel(self, order: Order, now_ms: int) -> OrderReport | None:
         """Take an order back; None if it is not here."""
         known = self.resting.pop(order.client_order_id, None)
-        if known is None and order.client_order_id in {each.client_order_id for each in self.arriving}:
-            self.arriving = [each for each in self.arriving if each.client_order_id != order.client_order_id]
-            known = order
         if known is None:
-            return None
+            known = next((each for each in self.arriving if each.client_order_id == order.client_order_id), None)
+            if known is None:
+                return None
+            self.arriving.remove(known)
         self._fills.pop(order.client_order_id, None)
         return _report(known, OrderState.CANCELED, now_ms, "CANCELED_BY_USER")
 
-    def opened(self, bar: Bar) -> Iterator[OrderReport]:
+    def opened(self, bar: Bar) -> list[OrderReport]:
         """The bar's first price: what rests meets it, then what has been sent since arrives."""
         self._market.move(bar.symbol, bar.open, bar.open_ms)
-        if self.resting:
-            yield from self._reached(bar.symbol, bar.open, bar.open_ms)
-        if self.arriving:
-            yield from self._arrive(bar.symbol, bar.open_ms)
+        reached = self._reached(bar.symbol, bar.open, bar.open_ms) if self.resting else []
+        return [*reached, *self.arrive(bar.symbol, bar.open_ms)]
 
-    def closed(self, bar: Bar) -> Iterator[OrderReport]:
+    def closed(self, bar: Bar) -> list[OrderReport]:
         """The rest of the bar's prices, up to its close."""
         _, first, second, close = price_path(bar)
-        start, length = bar.open_ms, bar.timeframe_ms
-        for price, time_ms in ((first, start + length // 4), (second, start + length // 2), (close, start + length)):
-            self._market.move(bar.symbol, price, time_ms)
-            yield from self._reached(bar.symbol, price, time_ms)
+        start, length, symbol = bar.open_ms, bar.timeframe_ms, bar.symbol
+        found = self._reached(symbol, first, start + length // 4)
+        found += self._reached(symbol, second, start + length // 2)
+        return found + self._reached(symbol, close, start + length)
 
-    def arrive_now(self, symbol: str, now_ms: int) -> Iterator[OrderReport]:
-        """What was sent meets the market without delay, at its last price."""
-        yield from self._arrive(symbol, now_ms)
-
-    def _arrive(self, symbol: str, now_ms: int) -> Iterator[OrderReport]:
-        here = [order for order in self.arriving if order.symbol == symbol]
-        self.arriving = [order for order in self.arriving if order.symbol != symbol]
+    def arrive(self, symbol: Symbol, now_ms: int) -> list[OrderReport]:
+        """What was sent meets the market at its last price."""
+        waiting = self.arriving
+        if not waiting:
+            return []
+        self.arriving = [order for order in waiting if order.symbol != symbol]
         quote, instrument = self._market.quote(symbol), self._market.instrument(symbol)
-        for order in here:
-            report = execute(order, quote, instrument, self._model, now_ms)
-            if report.state in _OPEN:
-                filled = sum((fill.quantity for fill in report.fills), ZERO)
-                self.resting[order.client_order_id] = msgspec.structs.replace(order, cum_qty=filled)
-                self._fills[order.client_order_id] = len(report.fills)
-            yield report
+        found: list[OrderReport] = []
+        for order in waiting:
+            if order.symbol == symbol:
+                report = execute(order, quote, instrument, self._model, now_ms)
+                if report.state in _OPEN:
+                    self._rest(order, report)
+                found.append(report)
+        return found
 
-    def _reached(self, symbol: str, price: Decimal, now_ms: int) -> Iterator[OrderReport]:
+    def _rest(self, order: Order, report: OrderReport) -> None:
+        filled = sum((fill.quantity for fill in report.fills), ZERO)
+        self.resting[order.client_order_id] = msgspec.structs.replace(order, cum_qty=filled)
+        self._fills[order.client_order_id] = len(report.fills)
+
+    def _reached(self, symbol: Symbol, price: Decimal, now_ms: int) -> list[OrderReport]:
         instrument = self._market.instrument(symbol)
         assert instrument is not None
+        found: list[OrderReport] = []
         for order in [order for order in self.resting.values() if order.symbol == symbol]:
             known = self._fills[order.client_order_id]
             fill = fill_resting(order, price, instrument, self._model, now_ms, known)
@@ -90,7 +93,8 @@ class BarVenue:
                 self.resting[order.client_order_id] = moved
                 self._fills[order.client_order_id] = known + 1
             report = _report(order, OrderState.FILLED if done else OrderState.PARTIALLY_FILLED, now_ms)
-            yield msgspec.structs.replace(report, fills=(fill,))
+            found.append(msgspec.structs.replace(report, fills=(fill,)))
+        return found
 
 
 _OPEN = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})

@@ -88,5 +88,7 @@ def _move(usage: Usage, day: str, used: int) -> Usage:
 
 def count_call(calls: MinuteUsage, now_ms: int) -> MinuteUsage:
     """Count one inbound call in its fixed minute; a clock set back stays in the later minute."""
-    minute = max(now_ms // MINUTE_MS, calls.minute)
-    return MinuteUsage(minute=minute, calls=calls.calls + 1 if minute == calls.minute else 1)
+    minute = now_ms // MINUTE_MS
+    if minute > calls.minute:
+        return MinuteUsage(minute=minute, calls=1)
+    return MinuteUsage(minute=calls.minute, calls=calls.calls + 1)

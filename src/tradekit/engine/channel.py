@@ -14,8 +14,8 @@ from tradekit.ports.messenger import Messenger, Pace
 CHATS_SWEEP_AT = 20_000
 IN_FLIGHT_MIN = 4
 IN_FLIGHT_SPARE = 4
-ALERTS_IN_A_ROW = 2
-"""After so many a reply goes, if one waits: the fills of a signal that reached thousands must not silence everybody else."""
+ALERTS_IN_A_ROW = 1
+"""After so many a reply goes, if one waits: the fills of a signal that reached thousands must not keep everybody else waiting."""
 
 
 @attrs.define(eq=False)
@@ -37,8 +37,8 @@ class _Chat:
 class Channel:
     """Keeps a transport's pace: per chat, overall, and a reserve of the overall pace for alerts and replies.
 
-    Within a chat messages leave in order of priority, then age; among chats by the priority of their first message, except that replies
-    get every third place while alerts wait.
+    Within a chat messages leave in order of priority, then age; among chats by the priority of their first message, except that alerts
+    and replies take turns.
     """
 
     def __init__(self, messenger: Messenger) -> None:

@@ -94,6 +94,8 @@ class Intake:
         if self._orchestrator.at_work > WAITING_MAX:
             raise Busy(queue="inbox", limit=WAITING_MAX)
         stored = _Answers()
+        in_turn: set[Identity | None] = set()
+        """Who has an earlier message that waits for the storage: their later ones must not overtake it."""
         for message in messages:
             key = (message.source, message.message_id)
             if key in self._storing:
@@ -105,7 +107,9 @@ class Intake:
                 continue
             row = self._row(message)
             dead = ((row.inbox_id, message.problem or "unreadable"),) if self._is_dead(message) else ()
-            fresh = not dead and self._is_newest(message)
+            fresh = self._is_newest(message) and not dead and message.identity not in in_turn
+            if not dead and not fresh:
+                in_turn.add(message.identity)
             dispatch_later = None if dead or fresh else row
             self._storage.submit(Changes(inbox=(row,), dead_letters=dead), stored.expect(self._stored, key, dispatch_later))
             self._storing[key] = []

@@ -166,9 +166,10 @@ class Orchestrator:
             answer = await read.query(self._storage)
             decision = read.then(answer, self._context(envelope))
         except StorageFailed as error:
-            # No answer is no reason to end the message without a reply: it is taken up again from the inbox.
-            self._lost(slot, envelope, error)
-            self._lanes.release(slot)
+            # The message keeps its place; that the session is read anew makes the lane wait until the storage answers.
+            if envelope.tries + 1 < TRIES_MAX:
+                self._sessions.drop(slot)
+            self._poisoned(slot, envelope, error)
         except TradekitError as error:
             self._commit(slot, envelope, Decision(state=slot.state, error=error))
         except Exception as error:  # noqa: BLE001 - supervisor: one user's message must not end the pump

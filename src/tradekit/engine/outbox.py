@@ -45,6 +45,7 @@ class Outbox:
         self._wakes: dict[str, anyio.Event] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
         self._to_start: list[Channel] = []
+        self._some_done = anyio.Event()
         self._flush_wake = anyio.Event()
         self.on_unreachable: Callable[[int], None] = lambda user_id: None
 
@@ -201,12 +202,15 @@ class Outbox:
         self._held.discard(message.outbox_id)
         self._done.append(message.outbox_id)
         self._finished.add(message.outbox_id)
+        self._some_done.set()
         if len(self._done) >= FLUSH_ROWS:
             self._flush_wake.set()
 
     async def _flush_forever(self) -> None:
         try:
             while True:
+                await self._some_done.wait()
+                self._some_done = anyio.Event()
                 with anyio.move_on_after(FLUSH_EVERY_S):
                     await self._flush_wake.wait()
                 self._flush_wake = anyio.Event()
@@ -225,8 +229,10 @@ class Outbox:
                 self._finished.difference_update(ids)
             else:
                 self._done.extend(ids)
+                self._some_done.set()
 
         try:
             self._storage.submit(Changes(outbox_done=ids), written, bulk=True)
         except Busy:
             self._done.extend(ids)
+            self._some_done.set()

@@ -8,16 +8,19 @@ from tradekit.domain.sessions import SessionState
 from tradekit.domain.usage import MINUTE_MS, count_call, roll
 from tradekit.services.decisions import Context
 
+replace = msgspec.structs.replace
+
 
 def admit_call(state: SessionState, ctx: Context) -> tuple[SessionState, Denial | None]:
     """Count one inbound call of a registered user; a denial when the minute is full (the call is not counted then)."""
     state = begin_day(state, ctx)
-    counted = count_call(state.session.api, ctx.now_ms)
+    session = state.session
+    counted = count_call(session.api, ctx.now_ms)
     limit = ctx.limits(state).api_calls_per_minute
-    if counted.calls > limit:
-        resets_ms = (counted.minute + 1) * MINUTE_MS
-        return state, Denial(Check.API_RATE_LIMIT, {"limit": str(limit), "resets_ms": str(resets_ms), "zone": state.settings.time_zone})
-    return msgspec.structs.replace(state, session=msgspec.structs.replace(state.session, api=counted)), None
+    if counted.calls <= limit:
+        return replace(state, session=replace(session, api=counted)), None
+    resets_ms = (counted.minute + 1) * MINUTE_MS
+    return state, Denial(Check.API_RATE_LIMIT, {"limit": str(limit), "resets_ms": str(resets_ms), "zone": state.settings.time_zone})
 
 
 def begin_day(state: SessionState, ctx: Context) -> SessionState:
@@ -26,10 +29,10 @@ def begin_day(state: SessionState, ctx: Context) -> SessionState:
         return state
     usage = roll(state.usage, ctx.now_ms, state.settings.time_zone)
     equity = ctx.equity(state)
-    session = msgspec.structs.replace(
+    session = replace(
         state.session,
         realized_today=ZERO,
         day_start_equity=equity,
         peak_equity=max(state.session.peak_equity, equity),
     )
-    return msgspec.structs.replace(state, usage=usage, session=session)
+    return replace(state, usage=usage, session=session)

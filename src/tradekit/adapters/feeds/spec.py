@@ -33,26 +33,37 @@ def parse_feed(spec: str, speed: float | None, clock: Clock, *, seed: int = 0, o
         raise _wrong("--feed", origin, f"{spec!r} is not a feed", _EXAMPLE)
     if speed is not None and not 0 < speed <= SPEED_MAX:
         raise _wrong("--speed", origin, f"{speed:g} is not a speed", "use a number above zero, as in --speed 60: an hour in a minute")
-    sources = [_source(part.strip(), origin) for part in files.split(",")]
+    return ReplayFeed(parse_recordings(files, origin=origin), clock, speed)
+
+
+def parse_recordings(
+    files: str, *, setting: str = "--feed", before: str = "replay:", example: str = _EXAMPLE, origin: str = "command line"
+) -> list[Recording]:
+    """Read ``[SYMBOL=]PATH[,...]`` and scan the files; ``before`` is what stands before it in the setting, for the messages.
+
+    :raises ConfigurationError: of that setting, with what to write instead.
+    :raises DataError: a file has a defect.
+    """
+    sources = [_source(part.strip(), setting, before, example, origin) for part in files.split(",")]
     symbols = [symbol for symbol, _ in sources]
     for symbol in symbols:
         if symbols.count(symbol) > 1:
-            raise _wrong("--feed", origin, f"{symbol} is given twice", "give one file per instrument")
-    return ReplayFeed([Recording.scan(path, symbol) for symbol, path in sources], clock, speed)
+            raise _wrong(setting, origin, f"{symbol} is given twice", "give one file per instrument")
+    return [Recording.scan(path, symbol) for symbol, path in sources]
 
 
-def _source(part: str, origin: str) -> tuple[Symbol, Path]:
+def _source(part: str, setting: str, lead: str, example: str, origin: str) -> tuple[Symbol, Path]:
     before, equals, after = part.partition("=")
     named = bool(equals) and _SYMBOL.fullmatch(before.strip().upper()) is not None
     path = Path(after.strip() if named else part).expanduser()
     if not part or not path.is_file():
-        raise _wrong("--feed", origin, f"there is no file {str(path) if part else part!r}", _EXAMPLE)
+        raise _wrong(setting, origin, f"there is no file {str(path) if part else part!r}", example)
     if named:
         return before.strip().upper(), path
     match = _NAMED.fullmatch(path.name)
     if match is None:
-        fix = f"name the instrument, as in --feed replay:BTC/USDT={path}"
-        raise _wrong("--feed", origin, f"the name {path.name!r} does not begin with an instrument such as BTC-USDT-", fix)
+        fix = f"name the instrument, as in {setting} {lead}BTC/USDT={path}"
+        raise _wrong(setting, origin, f"the name {path.name!r} does not begin with an instrument such as BTC-USDT-", fix)
     return f"{match[1]}/{match[2]}".upper(), path
 
 

@@ -21,9 +21,11 @@ from tradekit.ports.storage import Done
 log = logging.getLogger(__name__)
 
 BULK_ROWS_MAX = 600
-"""Bulk rows in one transaction, a third of it beside commands: those wait for it, and for the one before it."""
-BULK_WAITS_MAX = 8
-"""Groups that commands may fill before one bulk commit goes along all the same."""
+"""Bulk rows in one transaction: a command that comes meanwhile waits for its end."""
+BULK_ROWS_BESIDE_COMMANDS = 100
+"""A bulk commit of more rows lets groups with commands go first."""
+BULK_WAITS_MAX = 4
+"""Groups with commands that a bulk commit lets go first before it goes along all the same."""
 
 
 class Writer(Protocol):
@@ -148,13 +150,14 @@ class GroupCommit:
     def _next_group(self) -> list[_Ticket]:
         group: list[_Ticket] = []
         room = self._take(self._commands, group, self._rows_max)
-        if self._bulk and room <= 0:
+        bulk_room = min(room, BULK_ROWS_BESIDE_COMMANDS) if group else BULK_ROWS_MAX
+        if self._bulk and group and self._bulk[0].rows > bulk_room:
             self._bulk_waits += 1
-            if self._bulk_waits > BULK_WAITS_MAX:
-                room = 1
-        if room > 0:
-            self._bulk_waits = 0
-            self._take(self._bulk, group, min(room, BULK_ROWS_MAX // 3 if group else BULK_ROWS_MAX))
+            if self._bulk_waits <= BULK_WAITS_MAX:
+                return group
+            bulk_room = 1
+        self._bulk_waits = 0
+        self._take(self._bulk, group, bulk_room)
         return group
 
     @staticmethod

@@ -35,6 +35,7 @@ class FaultyStorage:
         self._inner, self._node, self._faults, self._observer = inner, node, faults, observer
         self._held: deque[_Ticket] = deque()
         self._stalled = False
+        self._answers: deque[tuple[float, _Ticket, Exception | None]] = deque()
         self._last: deque[Changes] = deque(maxlen=REMEMBERED)
         self.dead = False
 
@@ -113,10 +114,24 @@ class FaultyStorage:
         elif slow:
             self._later(ticket, error)
         else:
-            self._answer(ticket, error)
+            self._line_up(ticket, error, 0)
 
     def _later(self, ticket: _Ticket, error: Exception | None) -> None:
-        asyncio.get_running_loop().call_later(self._faults.between(0.001, 2), self._answer, ticket, error)
+        self._line_up(ticket, error, self._faults.between(0.001, 2))
+
+    def _line_up(self, ticket: _Ticket, error: Exception | None, delay_s: float) -> None:
+        """Answers come in order: a slow one holds up those behind it."""
+        loop = asyncio.get_running_loop()
+        self._answers.append((loop.time() + delay_s, ticket, error))
+        if delay_s:
+            loop.call_later(delay_s, self._answer_due)
+        self._answer_due()
+
+    def _answer_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._answers and self._answers[0][0] <= now:
+            _, ticket, error = self._answers.popleft()
+            self._answer(ticket, error)
 
     def _answer(self, ticket: _Ticket, error: Exception | None) -> None:
         if self.dead:

@@ -1,0 +1,254 @@
+"""A live venue's public prices as a feed."""
+
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import anyio.abc
+import structlog
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from tradekit.adapters.ccxt.budget import Rank, VenueBusy, WeightBudget
+from tradekit.adapters.ccxt.instruments import decimal_or_none
+from tradekit.adapters.ccxt.library import own_decimals
+from tradekit.adapters.ccxt.profiles import VenueProfile, profile_for
+from tradekit.adapters.ccxt.session import Failed, Prepare, VenueSession
+from tradekit.domain.amounts import ZERO, round_down
+from tradekit.domain.errors import ConfigurationError, ExchangeUnavailable
+from tradekit.domain.instruments import Bar, Instrument, Quote, Symbol
+from tradekit.ports.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+TIMEFRAMES_MS = {"1s": 1_000, "1m": 60_000, "5m": 300_000, "15m": 900_000, "1h": 3_600_000, "4h": 14_400_000, "1d": 86_400_000}
+WAITING_MAX = 10_000
+"""Events that wait for a slow reader; then the newest quotes are left out, never bars."""
+BAR_GRACE_S = 1.0
+"""After a bar's end, before it is asked for: venues finish theirs a moment later."""
+BARS_MAX = 500
+BACKOFF_MAX_S = 30.0
+
+
+class CcxtFeed:
+    """Quotes over a websocket where ccxt has one for the venue, else by asking every ``poll_s``; closed bars by asking once each has ended.
+
+    A bar that was missed is asked for again until it is there, so bars have no gaps, whatever the connection does. Use as an async
+    context manager, entered and left by the same task; :meth:`events` once.
+
+    :raises ConfigurationError: on entering: ccxt is missing, or the venue or an instrument is unknown.
+    :raises ExchangeUnavailable: on entering: the venue does not answer.
+    """
+
+    source = "live"
+
+    def __init__(
+        self,
+        venue: str,
+        symbols: Sequence[Symbol],
+        clock: Clock,
+        *,
+        timeframe: str = "1m",
+        poll_s: float = 2.0,
+        profile: VenueProfile | None = None,
+        prepare: Prepare | None = None,
+        budget: WeightBudget | None = None,
+        request_timeout_s: float = 10.0,
+        websocket: bool = True,
+        history: int = 0,
+    ) -> None:
+        """
+        :param timeframe: of the bars, a key of ``TIMEFRAMES_MS``.
+        :param history: closed bars before the start that come first, at most 500.
+        :param budget: an exchange's, to share its limit at the same venue.
+        """
+        self.venue = venue
+        self._symbols = tuple(symbols)
+        self._timeframe, self._timeframe_ms = timeframe, TIMEFRAMES_MS[timeframe]
+        self._poll_s, self._websocket, self._history = poll_s, websocket, min(history, BARS_MAX)
+        self._clock = clock
+        self._session = VenueSession(
+            profile or profile_for(venue),
+            clock,
+            credentials=None,
+            sandbox=False,
+            prepare=prepare,
+            request_timeout_s=request_timeout_s,
+            wait_max_s=30.0,
+            clock_bound_ms=5_000,
+            budget=budget,
+        )
+        self._opening: tuple[Quote, ...] = ()
+        self._last: dict[Symbol, Decimal] = {}
+        self._last_ms = 0
+        self._send: MemoryObjectSendStream[Quote | Bar]
+        self._receive: MemoryObjectReceiveStream[Quote | Bar]
+        self._exit = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._session)
+            self._check_symbols()
+            self._opening = tuple([await self._first(symbol) for symbol in self._symbols])
+            self._send, self._receive = anyio.create_memory_object_stream[Quote | Bar](WAITING_MAX)
+            stack.callback(self._send.close)
+            stack.callback(self._receive.close)
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(tasks.cancel_scope.cancel)
+            for symbol in self._symbols:
+                tasks.start_soon(self._follow_bars, symbol)
+            tasks.start_soon(self._follow_quotes)
+            self._exit = stack.pop_all()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool | None:
+        if isinstance(error, Exception):
+            kind = error = trace = None
+        return await self._exit.__aexit__(kind, error, trace)
+
+    def instruments(self) -> tuple[Instrument, ...]:
+        return tuple(self._session.instruments[symbol] for symbol in self._symbols)
+
+    def opening(self) -> tuple[Quote, ...]:
+        return self._opening
+
+    async def events(self) -> AsyncIterator[Quote | Bar]:
+        """Never ends by itself."""
+        async for event in self._receive:
+            yield event
+
+    def _check_symbols(self) -> None:
+        known = self._session.instruments
+        for symbol in self._symbols:
+            if symbol not in known:
+                quote = symbol.partition("/")[2]
+                near = ", ".join(sorted(name for name in known if name.endswith(f"/{quote}"))[:5]) or ", ".join(sorted(known)[:5])
+                raise ConfigurationError(
+                    setting="--feed", origin="command line", problem=f"{self.venue} does not trade {symbol}", fix=f"use one of {near}"
+                )
+        if not self._session.has("fetchOHLCV"):
+            fix = "use another venue"
+            raise ConfigurationError(setting="--feed", origin="command line", problem=f"{self.venue} gives no bars through ccxt", fix=fix)
+
+    async def _first(self, symbol: Symbol) -> Quote:
+        try:
+            ticker = await self._session.call(
+                self._session.public, lambda ccxt: ccxt.fetch_ticker(symbol), self._session.profile.weights.ticker, Rank.DATA
+            )
+        except (Failed, VenueBusy) as error:
+            raise self._session.unavailable(error) from error
+        price = self._price(symbol, ticker)
+        if price is None:
+            raise ExchangeUnavailable(venue=self.venue, reason=f"no price of {symbol}")
+        self._last[symbol] = price
+        return Quote(symbol=symbol, price=price, time_ms=self._clock.now_ms())
+
+    def _price(self, symbol: Symbol, ticker: Any) -> Decimal | None:
+        """The last trade, as a multiple of the tick."""
+        price = decimal_or_none(ticker.get("last") or ticker.get("close"))
+        if price is None or price <= 0:
+            return None
+        return round_down(price, self._session.instruments[symbol].tick_size) or None
+
+    async def _follow_quotes(self) -> None:
+        backoff_s = 0.5
+        while True:
+            try:
+                if self._websocket and self._session.library.websockets and self._session.has("watchTickers"):
+                    await self._watch_tickers()
+                else:
+                    await self._poll_tickers()
+            except Exception as error:  # noqa: BLE001 - whatever broke the connection: it is opened anew
+                log.warning("feed_quotes_broke", venue=self.venue, error=self._session.stream_error(self._session.public, error))
+                await self._ask_tickers()
+            await anyio.sleep(backoff_s)
+            backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
+
+    async def _watch_tickers(self) -> None:
+        while True:
+            with own_decimals():
+                tickers = await self._session.public.ccxt.watch_tickers(list(self._symbols))
+            self._take(tickers)
+
+    async def _poll_tickers(self) -> None:
+        while True:
+            await self._ask_tickers()
+            await anyio.sleep(self._poll_s)
+
+    async def _ask_tickers(self) -> None:
+        weight = self._session.profile.weights.ticker * len(self._symbols)
+        try:
+            tickers = await self._session.call(
+                self._session.public, lambda ccxt: ccxt.fetch_tickers(list(self._symbols)), weight, Rank.DATA
+            )
+        except (Failed, VenueBusy) as error:
+            log.warning("feed_quotes_unanswered", venue=self.venue, error=str(error))
+            return
+        self._take(tickers)
+
+    def _take(self, tickers: dict[str, Any]) -> None:
+        for symbol in self._symbols:
+            price = self._price(symbol, tickers[symbol]) if symbol in tickers else None
+            if price is not None:
+                self._last[symbol] = price
+                self._last_ms = max(self._last_ms, self._clock.now_ms())
+                self._offer(Quote(symbol=symbol, price=price, time_ms=self._last_ms))
+
+    def _offer(self, quote: Quote) -> None:
+        try:
+            self._send.send_nowait(quote)
+        except anyio.WouldBlock:
+            log.warning("feed_reader_slow", venue=self.venue, symbol=quote.symbol)
+
+    async def _follow_bars(self, symbol: Symbol) -> None:
+        """Bars in order, each once, from the first one that ends after the start."""
+        now_ms = self._venue_now_ms()
+        next_ms = now_ms // self._timeframe_ms * self._timeframe_ms - self._history * self._timeframe_ms
+        wait_s = 0.0 if self._history else self._until_s(next_ms)
+        while True:
+            await anyio.sleep(wait_s)
+            bars = await self._ask_bars(symbol, next_ms)
+            for bar in bars:
+                await self._send.send(bar)
+                next_ms = bar.close_ms
+            behind = next_ms + self._timeframe_ms <= self._venue_now_ms()
+            wait_s = (0.0 if bars else max(self._poll_s, BAR_GRACE_S)) if behind else self._until_s(next_ms)
+
+    def _until_s(self, open_ms: int) -> float:
+        return max(0.0, (open_ms + self._timeframe_ms - self._venue_now_ms()) / 1000 + BAR_GRACE_S)
+
+    def _venue_now_ms(self) -> int:
+        return self._clock.now_ms() + self._session.offset.offset_ms
+
+    async def _ask_bars(self, symbol: Symbol, from_ms: int) -> list[Bar]:
+        """The closed bars since then that the venue has by now, oldest first."""
+        count = min(BARS_MAX, math.ceil((self._venue_now_ms() - from_ms) / self._timeframe_ms) + 1)
+        try:
+            rows = await self._session.call(
+                self._session.public,
+                lambda ccxt: ccxt.fetch_ohlcv(symbol, self._timeframe, from_ms, count),
+                self._session.profile.weights.bars,
+                Rank.DATA,
+            )
+        except (Failed, VenueBusy) as error:
+            log.warning("feed_bars_unanswered", venue=self.venue, symbol=symbol, error=str(error))
+            return []
+        bars = [_bar(symbol, self._timeframe_ms, row) for row in rows]
+        until_ms = self._venue_now_ms()
+        return sorted((bar for bar in bars if bar is not None and bar.open_ms >= from_ms and bar.close_ms <= until_ms), key=_open_ms)
+
+
+def _open_ms(bar: Bar) -> int:
+    return bar.open_ms
+
+
+def _bar(symbol: Symbol, timeframe_ms: int, row: Sequence[Any]) -> Bar | None:
+    """One row of ccxt's; None if a price is missing."""
+    opened, high, low, close = (decimal_or_none(value) for value in row[1:5])
+    if opened is None or high is None or low is None or close is None:
+        return None
+    volume = decimal_or_none(row[5]) or ZERO
+    return Bar(symbol=symbol, timeframe_ms=timeframe_ms, open_ms=int(row[0]), open=opened, high=high, low=low, close=close, volume=volume)
