@@ -108,7 +108,8 @@ def faults(session: nox.Session) -> None:
 def simulation(session: nox.Session) -> None:
     """Run the simulation and the property tests long: ``nox -s simulation -- -k name``."""
     install_locked(session, LOCK, DATA_LOCK)
-    session.run("python", "-m", "pytest", "tests/simulation", "tests/unit", *session.posargs, env={"HYPOTHESIS_PROFILE": "deep"})
+    env = {"HYPOTHESIS_PROFILE": "deep", "TRADEKIT_SIMULATION_SEEDS": "300"}
+    session.run("python", "-m", "pytest", "tests/simulation", "tests/unit", *session.posargs, env=env)
 
 
 @nox.session

@@ -61,10 +61,12 @@ class Result:
     figures: dict[str, dict[str, float]]
     """Medians by contestant and figure."""
     verdicts: list[Verdict]
-    rounds: dict[str, list[Sample]] = {}
-    units: dict[str, str] = {}
-    notes: list[str] = []
+    rounds: dict[str, list[Sample]] = attrs.field(factory=dict)
+    units: dict[str, str] = attrs.field(factory=dict)
+    notes: list[str] = attrs.field(factory=list)
     quick: bool = False
+    load_before: float | None = None
+    """Processes that wanted the cores in the minute before: above their number, wall time says little of us."""
 
     def document(self) -> dict[str, Any]:
         """As it is stored, with the machine."""
@@ -111,7 +113,7 @@ def child(module: str, *arguments: object, python: str | None = None, last_line:
     """Run a module or script in a process of its own; it prints one JSON object as its last line."""
     target = [module] if module.endswith(".py") else ["-m", module]
     command = [python or sys.executable, *target, *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=CHILD_TIMEOUT_S, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=CHILD_TIMEOUT_S, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
     answer: Sample = json.loads(done.stdout.strip().splitlines()[-1]) if last_line else {}

@@ -17,7 +17,7 @@ FIGURES = ("updates", "replies", "orders", "fills", "errors", "lost", "duplicate
 
 def run(options: Options) -> Result:
     users, seconds = options.size(1_000, 20), options.size(60, 3)
-    kinds: dict[str, tuple[int, float]] = {f"{users} users": (users, 0.0), f"{users} users, each commit 5 ms slower": (users, SLOWER_S)}
+    kinds = {f"{users} users": (users, 0.0), f"{users} users, each commit 5 ms slower": (users, SLOWER_S)}
     if not options.quick:
         kinds["10,000 users"] = (10_000, 0.0)
     rounds: dict[str, list[Sample]] = {}
@@ -46,7 +46,7 @@ def run(options: Options) -> Result:
         units={"p95_ms": "p95 ms, update handed out to answer received", "end_to_end_p95_ms": "p95 ms, signal to fill committed"},
         verdicts=verdicts,
         notes=[
-            f"{seconds} s each, one run: a command per user every 10 s, a signal every 5 s to 60 %, as far as 1,000 messages a second allow.",
+            f"{seconds} s each, one run: a command per user every 10 s, a signal every 5 s to 60 %, as far as 1,000 messages/s allow.",
             "Load and Bot API server share the machine with the service, in a process of their own.",
         ],
         quick=options.quick,

@@ -41,8 +41,8 @@ def run(options: Options) -> Result:
         ],
         notes=[
             f"{users} users with settings, limits and {POSITIONS} positions, every session loaded; {per_gib:,.0f} users per GiB.",
-            f"freqtrade runs one bot per user at {FREQTRADE_MIB:.0f} MiB (measured when the design was made): it cannot start without an exchange,"
-            " so this run measures only its imports, a lower bound.",
+            f"freqtrade runs one bot per user at {FREQTRADE_MIB:.0f} MiB (measured when the design was made): it cannot start without an"
+            " exchange, so this run measures only its imports, a lower bound.",
         ],
         quick=options.quick,
     )

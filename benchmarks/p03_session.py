@@ -33,8 +33,10 @@ def run(options: Options) -> Result:
         rounds=rounds,
         units={"bytes": "bytes of resident memory per session"},
         verdicts=[at_most("<= 4 KiB per session", median["tradekit"]["bytes"], 4096, "bytes")],
-        notes=["A session is user, identity, settings, account, quota day and one subscription, loaded from the database.",
-               "The peer is an idle task with a stream of its own per user and no data at all."],
+        notes=[
+            "A session is user, identity, settings, account, quota day and one subscription, loaded from the database.",
+            "The peer is an idle task with a stream of its own per user and no data at all.",
+        ],
         quick=options.quick,
     )
 

@@ -47,8 +47,8 @@ def run(options: Options) -> Result:
             at_most("command p95 <= 50 ms meanwhile", ours["command_p95_ms"], 50, "ms"),
         ],
         notes=[
-            f"{users} followers, all of whom trade; quota, risk, order, fill, position, ledger, delivery, audit and notification are rows on"
-            " the disk, and so is the paper exchange's own book. The order is durable before it is sent and its fill is a commit of its own.",
+            f"{users} followers, all of whom trade; quota, risk, order, fill, position, ledger, delivery, audit and notification are rows"
+            " on the disk, as is the paper exchange's own book. The order is durable before it is sent; its fill is a commit of its own.",
             "The plain loop writes two rows of integers per user and one commit in all: the least that keeps anything.",
             f"The peer design is measured on {users // PEER_SHARE} users, for it waits for the disk once per user; it writes eight rows.",
         ],

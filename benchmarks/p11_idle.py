@@ -24,7 +24,9 @@ def run(options: Options) -> Result:
         rounds=rounds,
         units={"rss_mib": "MiB"},
         verdicts=[at_most("<= 1.15x its imports", ratio, 1.15, "x")],
-        notes=[f"The service {SETTLE_S:.0f} s after it was ready, on a database that exists, with page, terminal socket and simulated market; no token."],
+        notes=[
+            f"{SETTLE_S:.0f} s after it was ready, on a database that exists, with page, terminal socket and simulated market; no token."
+        ],
         quick=options.quick,
     )
 

@@ -25,7 +25,9 @@ def run(options: Options) -> Result:
         rounds=rounds,
         units={"cpu_s": "s CPU", "wall_s": "s wall"},
         verdicts=[at_most("<= 0.25x freqtrade's start for one user", median["tradekit"]["cpu_s"] / FREQTRADE_CPU_S, 0.25, "x")],
-        notes=[f"freqtrade: {FREQTRADE_CPU_S:.0f}-14 s CPU for one user, measured when the design was made; it cannot start without an exchange."],
+        notes=[
+            f"freqtrade: {FREQTRADE_CPU_S:.0f}-14 s CPU for one user, measured when the design was made: it needs an exchange to start."
+        ],
         quick=options.quick,
     )
 

@@ -10,11 +10,14 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
+import attrs
+
 from benchmarks import (
     p01_demo,
     p02_memory,
     p03_session,
     p04_fanout,
+    p05_backtest,
     p06_quota,
     p08_writes,
     p09_health,
@@ -38,7 +41,8 @@ class Row(Protocol):
 ROWS: dict[str, Row] = {
     module.ROW: module  # type: ignore[misc]
     for module in (
-        p01_demo, p02_memory, p03_session, p04_fanout, p06_quota, p08_writes, p09_health, p10_help, p11_idle, p12_start, p13_telegram,
+        p01_demo, p02_memory, p03_session, p04_fanout, p05_backtest, p06_quota,
+        p08_writes, p09_health, p10_help, p11_idle, p12_start, p13_telegram,
     )
 }  # fmt: skip
 
@@ -57,8 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
     failed = 0
     for name in names:
         _say(f"{name}: {ROWS[name].TITLE}")
+        load_before = round(os.getloadavg()[0], 1)
         try:
-            result = ROWS[name].run(options)
+            result = attrs.evolve(ROWS[name].run(options), load_before=load_before)
         except Exception as error:  # noqa: BLE001 - one row must not cost the others theirs
             _say(f"{name} failed: {error}")
             failed += 1

@@ -54,9 +54,14 @@ def _section(document: Document) -> Iterator[str]:
     rounds = max((len(samples) for samples in document["rounds"].values()), default=1)
     yield (
         f"- {rounds} rounds on {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, SQLite {machine['sqlite']}; "
-        f"the disk took {machine['disk_commit_ms']} ms per commit."
+        f"the disk took {machine['disk_commit_ms']} ms per commit; {_load(document)}."
     )
     yield ""
+
+
+def _load(document: Document) -> str:
+    load = document.get("load_before")
+    return "how busy the machine was is not known" if load is None else f"{load} processes wanted the cores in the minute before"
 
 
 def _figures(document: Document) -> Iterator[str]:

@@ -88,7 +88,7 @@ class Conversation:
             case wire.Problem(text=text):
                 self._show(wire.Message(text=text))
                 self._answered.set()
-            case wire.Welcome():
+            case wire.Welcome() | wire.Done():
                 pass
 
     def _show(self, message: wire.Message) -> None:
@@ -122,7 +122,7 @@ def checked_name(name: str) -> str:
 
 def run(settings: Settings, name: str) -> None:
     """Talk as ``name`` until the input ends."""
-    with _connected(settings) as connection:
+    with connected(settings) as connection:
         interactive = sys.stdin.isatty()
         conversation = Conversation(connection, name, prompt=f"{name}> ")
         if interactive:
@@ -165,7 +165,7 @@ def from_pipe(conversation: Conversation) -> None:
 
 
 @contextlib.contextmanager
-def _connected(settings: Settings) -> Iterator[socket.socket]:
+def connected(settings: Settings) -> Iterator[socket.socket]:
     """A connection to the service that runs on the data directory, or to one that lives as long as this conversation."""
     path = wire.socket_path(settings.data.absolute())
     with contextlib.ExitStack() as stack:

@@ -28,12 +28,17 @@ users = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at t
 config = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the settings.")
 db = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after the database.")
 
+keys = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Look after venues' keys. A key is asked for, never given as an argument."
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add every command."""
     for command in (up, chat, demo, doctor, simulate, backtest, version):
         app.command()(command)
     app.add_typer(users, name="users")
+    app.add_typer(keys, name="keys")
     app.add_typer(config, name="config")
     app.add_typer(db, name="db")
 
@@ -202,3 +207,58 @@ def db_check(data: Data = None, as_json: Json = False) -> None:
 
     if not check(settings, as_json=as_json):
         raise typer.Exit(UNHEALTHY)
+
+
+@keys.command("generate")
+def keys_generate(data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Not used: nothing is kept")] = None) -> None:
+    """Print a new key-encryption key, for the file that TRADEKIT_KEY_FILE names. The first line of that file is the current key."""
+    from tradekit_cli.keys import generate
+
+    generate()
+
+
+@keys.command("add")
+def keys_add(
+    venue: Annotated[str, typer.Argument(help="As ccxt calls it, such as binance")],
+    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Your name in `tradekit chat`", show_default=False)] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="WHO", help="Or a user's number or identity, such as telegram:4711", show_default=False)
+    ] = None,
+    testnet: Annotated[bool, typer.Option("--testnet", help="The key is one of the venue's test site")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Enter a key: asked for unseen, or read from stdin as lines: key, secret, passphrase if there is one."""
+    settings = load(data)
+    from tradekit_cli.keys import add
+
+    add(settings, venue, name=name, user=user, sandbox=testnet, as_json=as_json)
+
+
+@keys.command("list")
+def keys_list(data: Data = None, as_json: Json = False) -> None:
+    """List whose keys are kept, for which venue, and whether the venue confirmed them."""
+    settings = load(data)
+    from tradekit_cli.keys import show_list
+
+    show_list(settings, as_json=as_json)
+
+
+@keys.command("rotate")
+def keys_rotate(data: Data = None, as_json: Json = False) -> None:
+    """Read the key file anew and wrap every user's data key with its first key. Trading goes on meanwhile."""
+    settings = load(data)
+    from tradekit_cli.keys import rotate
+
+    rotate(settings, as_json=as_json)
+
+
+@keys.command("revoke-all")
+def keys_revoke_all(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False, data: Data = None, as_json: Json = False
+) -> None:
+    """Make every key of every user unreadable, for good."""
+    settings = load(data)
+    from tradekit_cli.keys import revoke_all
+
+    revoke_all(settings, yes=yes, as_json=as_json)

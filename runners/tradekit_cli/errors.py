@@ -6,6 +6,7 @@ that is, whatever the operator must change before the command can work.
 
 from collections.abc import Iterator
 
+from tradekit.chat.texts import text_for
 from tradekit.config import SeveralConfigurationErrors
 from tradekit.domain.errors import (
     BadInput,
@@ -14,9 +15,11 @@ from tradekit.domain.errors import (
     DataDirectoryInUse,
     DataError,
     ExchangeUnavailable,
+    KeyRefused,
     NotFound,
     OperatorError,
     SchemaMismatch,
+    SealBroken,
     StorageFailed,
     TradekitError,
     Unavailable,
@@ -60,6 +63,10 @@ def words(error: TradekitError) -> str:
             return _line(f"nobody is registered as {error.who}", "`tradekit users list` shows everybody")
         case NotFound():
             return _line(f"there is no {error.kind} {error.name}", "")
+        case KeyRefused():
+            return f"{error.check}: {text_for(f'error.{error.check.lower()}').replace('{venue}', error.venue or 'the venue')}"
+        case SealBroken():
+            return _line(f"the {error.what} does not open with the key-encryption key {error.key_id}", error.fix)
         case StorageFailed():
             return _line(f"the database failed: {error.reason}", "`tradekit doctor` finds out more")
         case Busy():

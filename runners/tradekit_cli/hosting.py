@@ -13,6 +13,7 @@ from tradekit.app import Tradekit
 from tradekit.config import Settings
 from tradekit.domain.users import Identity
 from tradekit_cli import wire
+from tradekit_cli.key_desk import KeyDesk
 from tradekit_cli.terminal import TerminalMessenger, TerminalServer
 
 
@@ -49,6 +50,7 @@ def terminals(tk: Tradekit, settings: Settings) -> TerminalServer:
         messenger=messenger,
         on_attach=lambda identity: tk.outbox.wake(identity.transport, identity.external_id),
         welcome=wire.Welcome(version=__version__, market=tk.market.source),
+        operate=KeyDesk(tk, settings).operate,
     )
 
 

@@ -39,7 +39,7 @@ def configure(settings: Settings, *, least: int = logging.NOTSET) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        redactor([secret for secret in (settings.telegram_bot_token, settings.telegram_webhook_secret, settings.webhook_url) if secret]),
+        redactor(_secrets_of(settings)),
     ]
     renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
@@ -59,6 +59,11 @@ def configure(settings: Settings, *, least: int = logging.NOTSET) -> None:
     root.setLevel(level)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _secrets_of(settings: Settings) -> list[str]:
+    known = (settings.telegram_bot_token, settings.telegram_webhook_secret, settings.webhook_url)
+    return [secret for secret in (*known, *re.split(r"[\s,:]+", settings.key or "")) if secret and len(secret) > 3]
 
 
 def redactor(secrets: list[str]) -> Callable[[Any, str, Event], Event]:

@@ -83,12 +83,13 @@ async def _start(tk: Tradekit, settings: Settings, runners: TaskGroup) -> None:
         ports.append(port)
         listening.set()
 
-    runners.start_soon(partial(serve, create_app(ServiceView(tk), mounts=mounts), settings.host, settings.port, on_ready))
+    runners.start_soon(partial(serve, create_app(ServiceView(tk), mounts=mounts, keys=tk.keys), settings.host, settings.port, on_ready))
     await listening.wait()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    tk.keys.entered_at(f"http://{host}:{ports[0]}")
     if telegram is not None:
         await _connect(tk, telegram, runners)
     await tk.health_monitor.check()
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     result(f"ready http://{host}:{ports[0]}")
 
 
@@ -96,9 +97,10 @@ async def _connect(tk: Tradekit, telegram: "TelegramRunner", runners: TaskGroup)
     async def health() -> Finding:
         return telegram.health()
 
-    tk.outbox.attach(telegram.messenger)
     tk.health_monitor.add("bot", health)
     await runners.start(telegram.run)
+    # Not before: what a send finds no open client for would wait for its next turn, and after a restart replies wait already.
+    tk.outbox.attach(telegram.messenger)
 
 
 def _telegram(tk: Tradekit, settings: Settings) -> "TelegramRunner":

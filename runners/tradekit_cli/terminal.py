@@ -32,6 +32,7 @@ NOBODY_RETRY_S = 600.0
 """Messages for somebody who is not there wait; who attaches wakes them."""
 
 Accept = Callable[[Sequence[Inbound]], Awaitable[None]]
+Operate = Callable[[wire.Errand], Awaitable[wire.Done]]
 WaitQuiet = Callable[[Identity], Awaitable[bool]]
 
 
@@ -98,14 +99,16 @@ class TerminalServer:
         messenger: TerminalMessenger,
         on_attach: Callable[[Identity], None],
         welcome: wire.Welcome,
+        operate: Operate,
     ) -> None:
         """
         :param accept: makes messages durable; see ``tradekit.engine.intake``.
         :param quiet: waits until everything of a user has come to rest; False when it took too long.
+        :param operate: carries out an errand of whoever owns the data directory.
         :param on_attach: called when somebody has attached, so that what waited for them is sent.
         """
         self._path, self._accept, self._quiet, self._messenger = path, accept, quiet, messenger
-        self._on_attach, self._welcome = on_attach, welcome
+        self._on_attach, self._welcome, self._operate = on_attach, welcome, operate
         self._number = 0
         self._open = 0
 
@@ -166,6 +169,9 @@ class TerminalServer:
                 typed = f"!{data}"
             case wire.Hello():
                 return
+            case _:
+                await client.write(await self._errand(request))
+                return
         # Larger than every number before, also those of a former run: such a message needs no look at the storage for repeats.
         self._number = max(time.time_ns(), self._number + 1)
         message = Inbound(source=TRANSPORT, message_id=str(self._number), identity=identity, text=typed, display_name=client.name)
@@ -175,3 +181,9 @@ class TerminalServer:
             await client.write(wire.Problem(text=words(error)))
             return
         await client.write(wire.Quiet(quiet=await self._quiet(identity)))
+
+    async def _errand(self, errand: wire.Errand) -> wire.Event:
+        try:
+            return await self._operate(errand)
+        except TradekitError as error:
+            return wire.Problem(text=words(error))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from tradekit.domain.credentials import VenueKey
+
 LINE_BYTES_MAX = 64 * 1024
 TEXT_MAX = 4096
 """Characters of a typed line; the service looks at no more."""
@@ -35,6 +37,24 @@ class Press(msgspec.Struct, frozen=True, tag="press"):
     """A pressed button."""
 
     data: str
+
+
+class AddKey(msgspec.Struct, frozen=True, tag="add_key"):
+    """A venue's key for a user, entered by whoever owns the data directory."""
+
+    who: str
+    """Number of the user, or an identity such as ``telegram:4711``."""
+    venue: str
+    key: VenueKey
+    sandbox: bool = False
+
+
+class RotateKeys(msgspec.Struct, frozen=True, tag="rotate_keys"):
+    """Read the key file anew and wrap every data key with its first key."""
+
+
+class RevokeKeys(msgspec.Struct, frozen=True, tag="revoke_keys"):
+    """Make every key of every user unreadable."""
 
 
 class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
@@ -71,11 +91,19 @@ class Problem(msgspec.Struct, frozen=True, tag="problem"):
     text: str
 
 
-Request = Hello | Say | Press
-Event = Welcome | Message | Quiet | Problem
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """An errand was carried out; what came of it."""
 
-requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Hello | Say | Press)
-events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Welcome | Message | Quiet | Problem)
+    facts: dict[str, str | int | bool]
+
+
+Errand = AddKey | RotateKeys | RevokeKeys
+"""What the owner of the data directory asks for, besides chatting."""
+Request = Hello | Say | Press | Errand
+Event = Welcome | Message | Quiet | Problem | Done
+
+requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Hello | Say | Press | AddKey | RotateKeys | RevokeKeys)
+events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Welcome | Message | Quiet | Problem | Done)
 
 
 def line_of(value: Request | Event) -> bytes:

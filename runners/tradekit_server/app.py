@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tradekit.domain.errors import BadInput, TradekitError
 from tradekit_server.documents import alerts_document, encode, overview_document, since_yesterday, stats_document
 from tradekit_server.errors import ErrorHandlers
+from tradekit_server.keys import KeyEntry, KeyForm
 from tradekit_server.middleware import BodyLimit, SecurityHeaders
 from tradekit_server.probes import HealthProbe, LiveProbe, ReadyProbe
 from tradekit_server.prometheus import CONTENT_TYPE, Exposition
@@ -57,10 +58,11 @@ class Endpoints:
         return Response(self._exposition.text(), headers={"content-type": CONTENT_TYPE})
 
 
-def create_app(service: Service, *, mounts: Sequence[tuple[str, ASGIApp]] = ()) -> Starlette:
+def create_app(service: Service, *, mounts: Sequence[tuple[str, ASGIApp]] = (), keys: KeyEntry | None = None) -> Starlette:
     """An ASGI application showing the service.
 
-    ``mounts`` are further ASGI applications, each with the exact path it answers, such as a webhook's. The recorder of prices and
+    ``mounts`` are further ASGI applications, each with the exact path it answers, such as a webhook's. With ``keys`` there is a form for
+    the one-time links of ``/connect``. The recorder of prices and
     alerts runs in the application's lifespan; a host that mounts this application into its own enters
     ``app.router.lifespan_context(app)``.
     """
@@ -90,6 +92,7 @@ def create_app(service: Service, *, mounts: Sequence[tuple[str, ASGIApp]] = ()) 
         Route("/status.json", site.document),
         Route("/favicon.ico", favicon),
         Mount("/static", static_files()),
+        *(key_routes(KeyForm(keys, environment)) if keys else ()),
     ]
     limits = {path: MOUNT_BODY_BYTES_MAX for path, _ in mounts}
     return _Application(
@@ -104,6 +107,10 @@ def create_app(service: Service, *, mounts: Sequence[tuple[str, ASGIApp]] = ()) 
             Exception: errors.unexpected,
         },
     )
+
+
+def key_routes(form: KeyForm) -> list[BaseRoute]:
+    return [Route("/connect/{token}", form.show, methods=["GET"]), Route("/connect/{token}", form.take, methods=["POST"])]
 
 
 class _Application(Starlette):

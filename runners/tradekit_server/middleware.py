@@ -13,7 +13,7 @@ _NO_STORE = (b"cache-control", NO_STORE.encode())
 
 
 class SecurityHeaders:
-    """Adds the headers to every response; answers that set no caching of their own are not stored."""
+    """Adds the headers to every response that does not set them itself; answers that set no caching of their own are not stored."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,7 +26,8 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message["headers"], *_ALWAYS]
+                own = {name for name, _ in message["headers"]}
+                headers = [*message["headers"], *(header for header in _ALWAYS if header[0] not in own)]
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append(_NO_STORE)
                 message["headers"] = headers

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import anyio
 
-from tradekit.bootstrap import Background, Parts, open_parts
+from tradekit.bootstrap import Background, Parts, open_parts, open_vault
 from tradekit.config import Settings
+from tradekit.domain.credentials import ConnectLink, Credential, VenueKey
 from tradekit.domain.errors import UnknownUser
 from tradekit.domain.health import HealthReport
 from tradekit.domain.inbox import LaneClass
@@ -23,6 +24,7 @@ from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Delivery, Signal
 from tradekit.domain.tiers import Limits, Tier, TierName
 from tradekit.domain.users import Identity, Role, User, UserSettings
+from tradekit.engine.custody import Rechecked, Rotation
 from tradekit.engine.lanes import Completed, Envelope
 from tradekit.engine.probes import flat_metrics, statistics
 from tradekit.engine.service import Service
@@ -228,6 +230,66 @@ class StrategiesApi(_Api):
         self._service.sources_changed()
 
 
+class KeysApi(_Api):
+    """Keys of venues: sealed at rest, checked for what they may do, never shown again."""
+
+    async def add(self, who: Who, venue: str, key: VenueKey, *, sandbox: bool = False, actor: str = "user") -> Credential:
+        """Ask the venue what the key may do, and keep it. One that the venue could not answer for is kept UNVERIFIED and cannot trade.
+
+        :raises KeyRefused: it may withdraw, its scope is unknown, or the venue does not know it; the code says which. Nothing is kept.
+        :raises BadInput: the venue is not available here, or a field cannot be part of a key.
+        :raises ConfigurationError: TRADEKIT_KEY is not set.
+        """
+        return await self._service.custodian.add(self._user_id(who), venue, key, sandbox=sandbox, actor=actor)
+
+    async def link(self, token: str) -> ConnectLink:
+        """What a one-time link of ``/connect`` is for.
+
+        :raises KeyRefused: ``LINK_GONE``: used, too old, or never given out.
+        """
+        return await self._service.custodian.link(token)
+
+    async def redeem(self, token: str, key: VenueKey) -> Credential:
+        """Keep the key that was entered at a one-time link, and use the link up.
+
+        :raises KeyRefused: ``LINK_GONE``, or as :meth:`add`; the link of a refused key may be used again while it lasts.
+        """
+        return await self._service.custodian.redeem(token, key)
+
+    def entered_at(self, url: str) -> None:
+        """A server with the form for keys listens at this address; TRADEKIT_PUBLIC_URL goes before."""
+        self._service.reached_at(url)
+
+    async def revoke(self, who: Who, venue: str, *, actor: str = "user") -> None:
+        """Make a key unreadable.
+
+        :raises KeyRefused: ``KEY_MISSING``.
+        """
+        await self._service.custodian.revoke(self._user_id(who), venue, actor=actor)
+
+    async def revoke_all(self, *, actor: str = "operator") -> int:
+        """Make every key of every user unreadable and destroy the data keys; returns how many keys there were."""
+        return await self._service.custodian.revoke_all(actor=actor)
+
+    async def rotate(self, settings: Settings | None = None) -> Rotation:
+        """Wrap every user's data key with the first key of the key file; works while orders are signed.
+
+        :param settings: with a newer key file than the service was opened with.
+        :raises ConfigurationError: the key file lacks a key that is in use.
+        """
+        return await self._service.custodian.rotate(open_vault(settings) if settings else None)
+
+    async def recheck(self, older_than_s: float = 86_400) -> Rechecked:
+        """Ask the venues again about keys they did not confirm for so long; meant to be called daily."""
+        return await self._service.custodian.recheck(older_than_s)
+
+    def _user_id(self, who: Who) -> int:
+        user_id = who if isinstance(who, int) else self._service.directory.find(who)
+        if user_id is None:
+            raise UnknownUser(who=str(who))
+        return user_id
+
+
 class Tradekit:
     """One running service. Made by :meth:`open`; :meth:`serve` does the all-day work until cancelled."""
 
@@ -238,6 +300,7 @@ class Tradekit:
         self.trading = TradingApi(service)
         self.signals = SignalsApi(service)
         self.chat = ChatApi(service)
+        self.keys = KeysApi(service)
         self.strategies = StrategiesApi(service)
         self.intake = service.intake
         self.outbox = service.outbox

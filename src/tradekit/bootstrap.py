@@ -1,6 +1,7 @@
 """Settings in, a wired service out: the only place that knows which adapter serves which port."""
 
 import gc
+import importlib.util
 import shlex
 import sys
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 import attrs
 
+from tradekit.adapters.crypto import AesGcmVault, generate_key, read_keys
 from tradekit.adapters.feeds import parse_feed, parse_recordings
 from tradekit.adapters.paper import PaperExchange
 from tradekit.adapters.sql import inspection, open_storage
@@ -22,6 +24,7 @@ from tradekit.domain.health import Finding
 from tradekit.domain.risk import TradingPolicy
 from tradekit.engine.market import Market
 from tradekit.engine.service import Options, Service
+from tradekit.ports.accounts import KeyCheck
 from tradekit.ports.clock import Clock
 from tradekit.ports.entropy import Entropy
 from tradekit.ports.exchange import Exchange
@@ -29,17 +32,20 @@ from tradekit.ports.feed import Feed
 from tradekit.ports.host import HostProbe
 from tradekit.ports.storage import Reader, Storage
 from tradekit.ports.strategy import Strategy
+from tradekit.ports.vault import Vault
 from tradekit.strategies import EmaCross, RsiReversion
 
 __all__ = [
     "Background",
     "Parts",
     "examine_database",
+    "generate_key",
     "migrate_database",
     "open_database",
     "open_parts",
     "open_reader",
     "open_recordings",
+    "open_vault",
 ]
 
 DATABASE = "trading_service.db"
@@ -59,6 +65,8 @@ class Parts:
     entropy: Entropy | None = None
     host: HostProbe | None = None
     strategies: tuple[Strategy, ...] | None = None
+    vault: Vault | None = None
+    key_check: KeyCheck | None = None
 
 
 def options_of(settings: Settings) -> Options:
@@ -76,6 +84,9 @@ def options_of(settings: Settings) -> Options:
         max_concurrent_users=settings.max_concurrent_users,
         lane_size_max=settings.lane_size_max,
         signal_ttl_s=settings.signal_ttl_s,
+        mock_trading=settings.mock_trading,
+        venues=settings.venue_names,
+        public_url=settings.public_url or "",
     )
 
 
@@ -153,11 +164,30 @@ async def open_parts(settings: Settings, parts: Parts | None = None) -> AsyncIte
             handler=Conversation().handle,
             lane_class=lane_class,
             options=options_of(settings),
+            vault=parts.vault or (open_vault(settings) if settings.key else None),
+            key_check=parts.key_check or open_key_check(settings, clock),
         )
         for strategy in (EmaCross(), RsiReversion()) if parts.strategies is None else parts.strategies:
             service.strategies.add(strategy)
         tune_interpreter()
         yield service
+
+
+def open_vault(settings: Settings) -> Vault:
+    """Where venues' keys are kept, under the key-encryption keys of the settings.
+
+    :raises ConfigurationError: none is set, one is malformed, or the extra is missing.
+    """
+    return AesGcmVault(read_keys(settings.key or "", settings.origin("key")))
+
+
+def open_key_check(settings: Settings, clock: Clock) -> KeyCheck | None:
+    """Who asks venues what a key may do. None without the extra, and with MOCK_TRADING, which reaches no venue: keys stay UNVERIFIED."""
+    if settings.mock_trading or importlib.util.find_spec("ccxt") is None:
+        return None
+    from tradekit.adapters.ccxt.permissions import CcxtKeyCheck
+
+    return CcxtKeyCheck(clock)
 
 
 def open_reader(settings: Settings) -> AbstractAsyncContextManager[Reader]:

@@ -18,9 +18,11 @@ from tradekit.domain.users import Identity
 from tradekit.engine.intake import Inbound
 from tradekit.engine.market import Market
 from tradekit.engine.service import Options, Service
+from tradekit.ports.accounts import KeyCheck
 from tradekit.ports.exchange import Exchange
 from tradekit.ports.messenger import Pace, SendOutcome, SendResult
 from tradekit.ports.storage import Storage
+from tradekit.ports.vault import Vault
 
 DEADLINE_S = 20.0
 
@@ -103,6 +105,8 @@ async def running(
     options: Options | None = None,
     wrap_storage: Callable[[Storage], Storage] = lambda storage: storage,
     wrap_exchange: Callable[[PaperExchange], Exchange] = lambda paper: paper,
+    vault: Vault | None = None,
+    key_check: KeyCheck | None = None,
 ) -> AsyncIterator[Running]:
     """Open a service on the directory; leaving is abrupt, like a crash that lets commits finish."""
     clock = SystemClock()
@@ -124,6 +128,8 @@ async def running(
             handler=Conversation().handle,
             lane_class=lane_class,
             options=options or Options(),
+            vault=vault,
+            key_check=key_check,
         )
         messenger = Remembering()
         service.outbox.attach(messenger)

@@ -1,7 +1,9 @@
 """What the files say: what waits after a kill, when it is settled, and whether what people remember is true."""
 
+import re
 import shutil
 import sqlite3
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +20,8 @@ from tradekit.testing.bot_api import LogLine
 DATABASE = "trading_service.db"
 BOOK = "paper_exchange.db"
 DONE = 1
+_FILLED = re.compile(r"\A✅ PAPER [^\0]*\border ([0-9a-f]{8})")
+_line = msgspec.json.Decoder(LogLine)
 _UNSETTLED = "('submitted', 'unknown', 'pending_cancel')"
 
 
@@ -74,6 +78,17 @@ class Left:
         found = {what: db.execute(query, (most,)).fetchone()[0] for what, (query, most) in counts.items()}
         return {what: count for what, count in found.items() if count}
 
+    def chats(self, db: sqlite3.Connection) -> set[str]:
+        """Where replies wait to go."""
+        return {address for (address,) in db.execute("SELECT DISTINCT address FROM outbox WHERE outbox_id <= ?", (self.outbox_id,))}
+
+    def replies(self, db: sqlite3.Connection) -> list[tuple[str, str, int]]:
+        """Chat, kind and age in ms of replies that wait."""
+        query = "SELECT address, reply, created_ms FROM outbox WHERE outbox_id <= ? ORDER BY outbox_id LIMIT 5"
+        now_ms = time.time_ns() // 1_000_000
+        rows = db.execute(query, (self.outbox_id,))
+        return [(address, msgspec.json.decode(reply)["key"], now_ms - created_ms) for address, reply, created_ms in rows]
+
     def never_arrived(self, db: sqlite3.Connection) -> bool:
         """Whether one of its orders could be settled only by waiting for the venue's visibility window."""
         marks = ",".join("?" * len(self.unsettled))
@@ -104,7 +119,9 @@ def judge(memory: Memory, data: Path, bot_log: Path) -> Verdict:
     verdict = Verdict()
     with reading(data / DATABASE) as db, reading(data / BOOK) as book:
         chats = dict(db.execute("SELECT external_id, user_id FROM identities WHERE transport = 'telegram'"))
-        _messages(memory, db, bot_log, verdict)
+        lines = [_line.decode(line) for line in bot_log.read_bytes().splitlines()]
+        _messages(memory, db, lines, verdict)
+        _notices(lines, db, verdict)
         _orders(memory, db, chats, verdict)
         _signals(memory, db, chats, verdict)
         for key, count in book.execute("SELECT key, count(*) FROM orders GROUP BY key HAVING count(*) > 1"):
@@ -117,13 +134,10 @@ def judge(memory: Memory, data: Path, bot_log: Path) -> Verdict:
     return verdict
 
 
-def _messages(memory: Memory, db: sqlite3.Connection, bot_log: Path, verdict: Verdict) -> None:
+def _messages(memory: Memory, db: sqlite3.Connection, lines: list[LogLine], verdict: Verdict) -> None:
     """Every update was answered; what was acknowledged to the server or sent is in the inbox, and done."""
     states = dict(db.execute("SELECT CAST(message_id AS INTEGER), state FROM inbox WHERE source = ?", (SOURCE,)))
-    decoder = msgspec.json.Decoder(LogLine)
-    acknowledged = {
-        line.update_id: line.text for line in map(decoder.decode, bot_log.read_bytes().splitlines()) if line.event == "acknowledged"
-    }
+    acknowledged = {line.update_id: line.text for line in lines if line.event == "acknowledged"}
     expected = acknowledged | {said.update_id: said.text for said in memory.said}
     for update_id, text in expected.items():
         if states.get(update_id or 0) != DONE:
@@ -131,6 +145,17 @@ def _messages(memory: Memory, db: sqlite3.Connection, bot_log: Path, verdict: Ve
             verdict.lost.append(f"update {update_id} ({text}) {where} is {'not stored' if update_id not in states else 'not done'}")
     for said in memory.unanswered():
         verdict.lost.append(f"update {said.update_id} of chat {said.chat_id} ({said.text}) was never answered")
+
+
+def _notices(lines: list[LogLine], db: sqlite3.Connection, verdict: Verdict) -> None:
+    """Every fill reached its chat."""
+    told = {(str(line.chat_id), order) for line in lines if line.event == "message" for order in _FILLED.findall(line.text or "")}
+    query = (
+        "SELECT external_id, client_order_id FROM orders JOIN identities USING (user_id) WHERE transport = 'telegram' AND state = 'filled'"
+    )
+    for chat_id, order_id in db.execute(query):
+        if (chat_id, order_id[:8]) not in told:
+            verdict.lost.append(f"chat {chat_id} never heard that order {order_id} was filled")
 
 
 def _orders(memory: Memory, db: sqlite3.Connection, chats: dict[str, int], verdict: Verdict) -> None:

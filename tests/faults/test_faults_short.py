@@ -36,7 +36,6 @@ def test_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
     assert (report["kills"], report["lost"], report["duplicated"], report["violations"]) == (6, 0, 0, []), report
     assert code == 0, progress
     assert report["outcomes"].get("placed"), report
-    assert report["deliveries"], report
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def test_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
     ],
 )
 def test_a_planted_bug_is_caught(tmp_path: Path, plant: str, step: str, finding: str) -> None:
-    arguments = ["--kills", "1", "--chats", "12", "--seed", "3", "--quiet-s", "4"]
+    arguments = ["--kills", "1", "--chats", "12", "--seed", "3", "--quiet-s", "3"]
     code, report, _ = campaign(tmp_path, *arguments, "--plant", plant, "--step", step)
     assert code == 1
     assert report[finding], report

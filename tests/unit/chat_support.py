@@ -10,6 +10,7 @@ import msgspec
 from tradekit.chat.conversation import Conversation
 from tradekit.chat.render import fill, render
 from tradekit.chat.texts import has_text, text_for
+from tradekit.domain.credentials import KeyPolicy
 from tradekit.domain.instruments import Instrument, Quote, instrument_for
 from tradekit.domain.orders import Fill, Order, OrderReport, OrderState
 from tradekit.domain.replies import Reply
@@ -89,6 +90,8 @@ class Chat:
         self.now_ms = NOW_MS
         self.messages = 0
         self.sources = SOURCES
+        self.identity = ADA
+        self.key_policy = KeyPolicy()
         self.state = SessionState(user_id=7, partition=3)
         self.decision = Decision(state=self.state)
         self.conversation = Conversation()
@@ -105,12 +108,13 @@ class Chat:
             entropy=self.entropy,
             sources=self.sources,
             confirm_orders=self.confirm,
+            keys=self.key_policy,
         )
 
     def says(self, text: str) -> str:
         """Send a line or ``!data``; the replies, rendered."""
         self.messages += 1
-        outcome = self.conversation.handle(text, ADA, "Ada")(self.state, self.ctx())
+        outcome = self.conversation.handle(text, self.identity, "Ada")(self.state, self.ctx())
         if isinstance(outcome, Read):
             outcome = outcome.then(anyio.run(self._query, outcome), self.ctx())
         self.decision, self.state = outcome, outcome.state

@@ -23,7 +23,7 @@ def a_result() -> Result:
 
 def test_every_row_says_what_it_is_and_the_rows_are_in_order() -> None:
     assert [int(name[1:]) for name in ROWS] == sorted(int(name[1:]) for name in ROWS)
-    assert all(module.ROW == name and module.TITLE for name, module in ROWS.items())
+    assert all(name == module.ROW and module.TITLE for name, module in ROWS.items())
 
 
 def test_rounds_alternate_and_medians_are_taken_per_figure() -> None:

@@ -19,6 +19,7 @@ from tradekit.domain.replies import Reply
 from tradekit.domain.risk import Check
 from tradekit.domain.sessions import SessionStatus
 from tradekit.domain.users import UserStatus
+from tradekit.services import credentials
 from tradekit.services.users import PARSERS
 
 SOURCES = [path for path in Path(tradekit.__file__).parent.rglob("*.py") if "testing" not in path.parts]
@@ -87,8 +88,29 @@ def test_every_error_that_can_reach_a_user_has_words(kind: type[errors.TradekitE
     facts: dict[str, Any] = {field.name: "42" for field in attrs.fields(kind) if field.init}
     if kind is errors.OrderDenied:
         facts = {"check": "MAINTENANCE", "detail": {}}
+    if kind is errors.KeyRefused:
+        facts = {"check": "KEY_MISSING", "venue": "binance"}
     chat = Chat()
     assert unfilled(reply_for(kind(**facts), chat.state, chat.ctx())) == set()
+
+
+KEY_CODES = re.findall(
+    r"[`]{2}([A-Z_]+)[`]{2}", Path(errors.__file__).read_text().partition("class KeyRefused")[2].partition("\nclass ")[0]
+)
+
+
+@pytest.mark.parametrize("code", KEY_CODES)
+def test_every_refusal_of_a_key_is_explained_at_once_and_in_the_list_of_accounts(code: str) -> None:
+    assert has_text(f"error.{code.lower()}")
+    assert has_text(f"key_reason.{code}")
+
+
+@pytest.mark.parametrize(
+    "code", sorted(set(re.findall(r'"((?:KEY|LINK|LIVE|ACCOUNT|NOT)_[A-Z_]+)"', Path(credentials.__file__).read_text())))
+)
+def test_every_refusal_of_a_key_is_a_documented_code(code: str) -> None:
+    assert len(KEY_CODES) == 12
+    assert code in KEY_CODES
 
 
 @pytest.mark.parametrize("language", CATALOGS)

@@ -26,8 +26,9 @@ class Answers:
     seen: int = 0
     """By a message that the loopback server received for it."""
     late: int = 0
-    """Delivered, but not recognised there as the answer: its person had given up, or its card said so already."""
+    """Delivered after its person had given up."""
     coalesced: int = 0
+    """Replaced by a newer one of its topic, or said by its card already."""
     expired: int = 0
     pending: int = 0
 
@@ -80,11 +81,15 @@ def every_update_is_answered(evidence: Evidence, inbox: dict[int, Row], findings
             answers.seen += 1
             continue
         replies = evidence.journal.replies.get(row[1], ())
+        chat = str(evidence.log.handed_out[update_id].chat_id)
         words = f"update {update_id} ({evidence.log.handed_out[update_id].text})"
         if not replies:
             findings.errors.append(f"{words} has no reply")
         elif any(reply.outbox_id in evidence.journal.sent for reply in replies):
-            answers.late += 1
+            if evidence.log.unchanged[chat]:
+                answers.coalesced += 1
+            else:
+                answers.late += 1
         elif any(reply.outbox_id in waiting for reply in replies):
             answers.pending += 1
         elif any(reply.topic and newest[reply.address, reply.topic] > reply.outbox_id for reply in replies):

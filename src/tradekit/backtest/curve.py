@@ -1,8 +1,8 @@
 """Equity over time, and what can be read off it."""
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import pairwise
 
 import attrs
 
@@ -44,24 +44,31 @@ class Curve:
 
     def deepest(self) -> tuple[float, int]:
         """The deepest fall in percent (zero or positive), and the longest time below an earlier peak in milliseconds."""
-        peak, peak_ms, deepest, longest_ms = 0.0, self.times_ms[0] if self.times_ms else 0, 0.0, 0
-        for time_ms, value in zip(self.times_ms, self.values, strict=True):
+        peak = trough = 0.0
+        deepest, longest_ms, last, peak_at = 0.0, 0, 0, 0
+        for index, value in enumerate(self.values):
             if value >= peak:
-                peak, peak_ms = value, time_ms
-            else:
-                deepest = max(deepest, 1 - value / peak)
-                longest_ms = max(longest_ms, time_ms - peak_ms)
+                if trough < peak:
+                    deepest = max(deepest, 1 - trough / peak)
+                    longest_ms = max(longest_ms, self.times_ms[index - 1] - self.times_ms[peak_at])
+                peak = trough = value
+                peak_at = index
+            elif value < trough:
+                trough = value
+            last = index
+        if trough < peak:
+            deepest = max(deepest, 1 - trough / peak)
+            longest_ms = max(longest_ms, self.times_ms[last] - self.times_ms[peak_at])
         return deepest * 100, longest_ms
 
     def returns(self, initial: float) -> list[float]:
         """Relative change per UTC day, or per bar if bars are longer; days without a bar are left out."""
-        previous, found = initial, []
-        for index, (now, after) in enumerate(pairwise(self.times_ms)):
+        previous, found, end = initial, [], 0
+        while end < len(self):
             # A bar that closes at midnight belongs to the day it ends.
-            if (now - 1) // DAY_MS != (after - 1) // DAY_MS:
-                value = self.values[index]
-                found.append(value / previous - 1 if previous else 0.0)
-                previous = value
-        if self.values:
-            found.append(self.values[-1] / previous - 1 if previous else 0.0)
+            midnight = ((self.times_ms[end] - 1) // DAY_MS + 1) * DAY_MS
+            end = bisect_right(self.times_ms, midnight, end)
+            value = self.values[end - 1]
+            found.append(value / previous - 1 if previous else 0.0)
+            previous = value
         return found

@@ -6,7 +6,7 @@ from decimal import Decimal
 import attrs
 import msgspec
 
-from tradekit.domain.amounts import MONEY_STEP, ZERO, is_multiple, money
+from tradekit.domain.amounts import ZERO, money
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import Fill, Side
 from tradekit.domain.portfolio import Trade
@@ -27,7 +27,7 @@ class RoundTrip(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     pnl: Decimal
     """Quote currency, fees deducted."""
     return_pct: float
-    """``pnl`` in percent of what was paid."""
+    """``pnl`` in percent of what was paid, fees included."""
 
 
 @attrs.define
@@ -36,10 +36,12 @@ class _Open:
     spent: Decimal = ZERO
     sold: Decimal = ZERO
     received: Decimal = ZERO
+    entry_fees: Decimal = ZERO
 
     def add(self, fill: Fill) -> None:
         if fill.side is Side.BUY:
             self.bought += fill.quantity
+            self.entry_fees += fill.fee
             self.spent += fill.quantity * fill.price
         else:
             self.sold += fill.quantity
@@ -94,10 +96,10 @@ def _round_trip(trade: Trade, held: _Open) -> RoundTrip:
         exit_price=_average(held.received, held.sold),
         fees=trade.fees,
         pnl=trade.pnl,
-        return_pct=float(trade.pnl / (trade.entry_price * trade.quantity)) * 100,
+        return_pct=100 * float(trade.pnl) / float(held.spent + held.entry_fees),
     )
 
 
 def _average(quote: Decimal, base: Decimal) -> Decimal:
     price = quote / base
-    return price if is_multiple(price, MONEY_STEP) else money(price)
+    return price if price * base == quote else money(price)

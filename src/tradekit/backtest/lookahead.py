@@ -1,6 +1,7 @@
 """Catching a strategy that knows the future."""
 
 from collections.abc import Callable, Sequence
+from inspect import isclass
 from itertools import zip_longest
 from typing import cast
 
@@ -43,7 +44,7 @@ def check_lookahead(strategy: Strategy | Make, data: Data, cuts: int = CUTS) -> 
     """Run the strategy on data that ends early, again and again: what it said of the past must not depend on what came later.
 
     Returns the number of signals compared. A strategy that reads prices from elsewhere than the bars cannot be seen through; one that
-    is made from the bars can: give a function of the bars instead of a strategy.
+    is made from the bars can: give its class, or a function of the bars, instead of a strategy.
 
     :raises LooksAhead: naming the first bar whose signal changes.
     """
@@ -67,7 +68,7 @@ def _check(strategy: Strategy | Make, series: Series, cuts: int) -> int:
 
 
 def _signals(strategy: Strategy | Make, series: Series, bars: Sequence[Bar]) -> tuple[str, list[_Signal]]:
-    made = strategy(bars) if callable(strategy) and not hasattr(strategy, "evaluator") else cast(Strategy, strategy)
+    made = cast(Strategy, strategy) if hasattr(strategy, "evaluator") and not isclass(strategy) else cast(Make, strategy)(bars)
     on_bar = made.evaluator(series.symbol).on_bar
     return made.name, [(bar.open_ms, side) for bar in bars if (side := on_bar(bar)) is not None]
 

@@ -36,6 +36,8 @@ class Conversation:
 
         def handler(state: SessionState, ctx: Context) -> Decision | Read:
             request = partial(Request, ctx=ctx, identity=identity, display_name=display_name, commands=self.commands)
+            if state.user is None and line.pasted:
+                return unchanged(state, Reply(key="key.pasted"))
             if state.user is None:
                 return self._answer_stranger(line, state, request)
             return self._answer(line, state, ctx, request)
@@ -56,6 +58,8 @@ class Conversation:
             reply = denied(denial.check, denial.facts, state, ctx)
             # One message per full minute: a flood of commands must not become a flood of answers.
             return unchanged(state, msgspec.structs.replace(reply, topic=f"api-limit:{denial.facts['resets_ms']}"))
+        if line.pasted:
+            return unchanged(state, Reply(key="key.pasted", buttons=((press("button.connect", "/connect"),),)))
         if line.nonce:
             return _answer_confirmation(line, asked, command, state, ctx, request)
         if command is None:

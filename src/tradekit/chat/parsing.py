@@ -10,6 +10,7 @@ import msgspec
 
 from tradekit.chat.command import Command
 from tradekit.domain.amounts import HUNDRED, ONE, parse_amount
+from tradekit.domain.credentials import PASTED_KEY, looks_like_key
 from tradekit.domain.errors import BadInput, NotFound, UserError
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import Order
@@ -34,10 +35,14 @@ class Line(msgspec.Struct, frozen=True):
     agreed: bool = False
     shown: str = ""
     """The message, short and safe to repeat."""
+    pasted: bool = False
+    """The message held what looks like a venue's key; nothing else of it is kept."""
 
 
 def parse_line(text: str) -> Line:
     """Read a typed line, or ``!data`` of a button: ``cmd:/portfolio``, ``ok:buy:NONCE``, ``no:NONCE``, ``sub:SOURCE``, ``unsub:SOURCE``."""
+    if text == PASTED_KEY or looks_like_key(text):
+        return Line(pasted=True)
     # Half a surrogate pair is a str that no storage takes.
     line = text[:LINE_MAX].encode("utf-8", "replace").decode().strip()
     if line.startswith("!"):

@@ -73,6 +73,8 @@ def _masked(value: object) -> str:
 
 _TELEGRAM_TOKEN = kinds.text("the token that @BotFather gave, such as 123456:ABC-DEF", r"[0-9]+:[A-Za-z0-9_-]{3,}", "123456:ABC-DEF")
 _WEBHOOK_SECRET = kinds.text("1 to 256 letters, digits, _ or -", r"[A-Za-z0-9_-]{1,256}", "a-long-random-word")
+_KEYS = kinds.text("one or more keys, as `tradekit keys generate` prints them", r"[A-Za-z0-9+/=:,._\s-]+")
+_VENUES = kinds.text("names separated by commas", r"[a-z0-9]+(\s*,\s*[a-z0-9]+)*", "binance,kraken")
 _FEED = kinds.text("simulated or replay:[SYMBOL=]PATH[,...]", r"simulated|replay:.+", "simulated")
 
 
@@ -113,6 +115,25 @@ class Settings:
     )
     webhook_url: str | None = attrs.field(
         default=None, repr=_masked, metadata=_about(kinds.url(), "WEBHOOK_URL", "Where alerts are sent", secret=True)
+    )
+
+    key: str | None = attrs.field(
+        default=None,
+        repr=_masked,
+        metadata=_about(
+            _KEYS,
+            "TRADEKIT_KEY",
+            "What venues' keys are encrypted with, base64 of 32 bytes, the current one first; better in a file: TRADEKIT_KEY_FILE",
+            secret=True,
+        ),
+    )
+    venues: str = attrs.field(
+        default="binance,binanceus,bitget,bybit,coinbase,gate,htx,kraken,kucoin,mexc,okx",
+        metadata=_about(_VENUES, "TRADEKIT_VENUES", "Venues whose keys users may connect, as ccxt calls them"),
+    )
+    public_url: str | None = attrs.field(
+        default=None,
+        metadata=_about(kinds.url(), "TRADEKIT_PUBLIC_URL", "Address at which browsers reach the HTTP server, for links in messages"),
     )
 
     telegram_bot_token: str | None = attrs.field(
@@ -234,6 +255,11 @@ class Settings:
         if errors:
             raise SeveralConfigurationErrors(**errors[0].facts, errors=tuple(errors))
         return settings
+
+    @property
+    def venue_names(self) -> tuple[str, ...]:
+        """The names in ``venues``."""
+        return tuple(name.strip() for name in self.venues.split(","))
 
     def origin(self, name: str) -> str:
         """Where the value of a setting came from, for people: ``environment variable LOG_LEVEL``, ``default``."""

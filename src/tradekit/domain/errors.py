@@ -90,6 +90,22 @@ class OrderDenied(UserError):
 
 
 @attrs.define(kw_only=True, eq=False)
+class KeyRefused(UserError):
+    """A key of a venue, or what was to be done with it, was turned down; nothing was changed."""
+
+    check: str
+    """Stable code: ``KEY_REJECTED``, ``KEY_CAN_WITHDRAW``, ``KEY_SCOPE_UNKNOWN``, ``KEY_CANNOT_TRADE``, ``KEY_MISSING``,
+    ``KEY_NOT_VERIFIED``, ``KEY_OF_SANDBOX``, ``KEY_NOT_OF_SANDBOX``, ``LIVE_DISABLED``, ``NOT_CONFIRMED``, ``ACCOUNT_IN_USE``,
+    ``LINK_GONE``."""
+    venue: str = ""
+
+    @property
+    def code(self) -> str:
+        """The code of the check."""
+        return self.check
+
+
+@attrs.define(kw_only=True, eq=False)
 class Duplicate(UserError):
     """The same cause was already acted upon."""
 
@@ -170,3 +186,13 @@ class OwnershipLost(Temporary):
 
     partition: int
     epoch: int
+
+
+@attrs.define(kw_only=True, eq=False)
+class SealBroken(OperatorError):
+    """Something sealed does not open: altered, moved, or its key-encryption key is not here."""
+
+    what: str
+    key_id: str
+    """The key-encryption key that is needed."""
+    fix: str = "add the key-encryption key of this id to TRADEKIT_KEY_FILE"

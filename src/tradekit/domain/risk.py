@@ -143,13 +143,17 @@ def assess(case: Case) -> Denial | None:
     return None
 
 
+INACTIVE = frozenset({SessionStatus.PAUSED, SessionStatus.STOPPED, SessionStatus.STARTING, SessionStatus.RECONCILING})
+"""Sessions that take no entries until their user, or the service, starts them."""
+
+
 def _maintenance(case: Case) -> Denial | None:
     return Denial(Check.MAINTENANCE) if case.policy.maintenance else None
 
 
 def _session_active(case: Case) -> Denial | None:
     status = case.state.session.status
-    if status in {SessionStatus.PAUSED, SessionStatus.STOPPED, SessionStatus.STARTING, SessionStatus.RECONCILING}:
+    if status in INACTIVE:
         return Denial(Check.SESSION_NOT_ACTIVE, {"status": status.value})
     return None
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from tradekit.domain.amounts import ZERO
+from tradekit.domain.credentials import NO_CUSTODY, Custody
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import Order, OrderState, Side
 from tradekit.domain.portfolio import Position
@@ -66,6 +67,8 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[Order, ...] = ()
     """Open orders only."""
     subscriptions: tuple[Subscription, ...] = ()
+    custody: Custody = NO_CUSTODY
+    """Sealed keys of venues, and which accounts are real."""
     dialog: Dialog | None = None
     """Kept in memory only: after a restart the user is asked again."""
 

@@ -12,6 +12,7 @@ from tradekit.engine.pacing import Pacer
 from tradekit.ports.messenger import Messenger, Pace
 
 CHATS_SWEEP_AT = 20_000
+LOOKED_AT = 8
 IN_FLIGHT_MIN = 4
 IN_FLIGHT_SPARE = 4
 ALERTS_IN_A_ROW = 1
@@ -85,7 +86,15 @@ class Channel:
         if due > now:
             heapq.heappush(self._later, (due, chat.queued_as, chat))
         else:
-            self._ready[chat.heap[0][2].reply.priority].append((chat.queued_as, chat))
+            self._ready[self._class_of(chat)].append((chat.queued_as, chat))
+
+    @staticmethod
+    def _class_of(chat: _Chat) -> Priority:
+        """That of its first message; but whoever waits for a reply has their turn among replies, with the alert before it."""
+        first = chat.heap[0][2].reply.priority
+        if first is Priority.ALERT and any(entry[0] == Priority.REPLY for entry in chat.heap[:LOOKED_AT]):
+            return Priority.REPLY
+        return first
 
     @staticmethod
     def _skip_replaced(chat: _Chat) -> None:

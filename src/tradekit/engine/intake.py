@@ -8,6 +8,7 @@ import anyio
 import msgspec
 
 from tradekit.domain.changes import Changes
+from tradekit.domain.credentials import PASTED_KEY, looks_like_key
 from tradekit.domain.errors import Busy, Duplicate, TradekitError, Unavailable
 from tradekit.domain.inbox import InboxMessage, LaneClass
 from tradekit.domain.replies import OutgoingMessage, Reply
@@ -134,15 +135,17 @@ class Intake:
 
     def _row(self, message: Inbound) -> InboxMessage:
         user_id = self._user_of(message.identity) if message.identity is not None else None
+        # Before anything is durable: a venue's key that somebody typed into a chat must not be kept, not even until it is answered.
+        pasted = looks_like_key(message.text)
         return InboxMessage(
             inbox_id=self._numbers.inbox_id(),
             partition=0 if user_id is None else partition_of(user_id, self._partitions),
             source=message.source,
             message_id=message.message_id,
             identity=message.identity,
-            text=message.text[:4096],
+            text=PASTED_KEY if pasted else message.text[:4096],
             display_name=message.display_name[:64],
-            raw=message.raw[:65_536],
+            raw=b"" if pasted else message.raw[:65_536],
             received_ms=self._clock.now_ms(),
             problem=message.problem[:500],
         )

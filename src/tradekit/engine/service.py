@@ -10,19 +10,21 @@ import attrs
 import msgspec
 
 from tradekit.domain.changes import Changes
+from tradekit.domain.credentials import KeyPolicy
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.risk import TradingPolicy
 from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import DEFAULT_TIERS, Tiers
 from tradekit.domain.users import Identity
+from tradekit.engine.custody import KeyCustodian
 from tradekit.engine.directory import Directory
 from tradekit.engine.fanout import Fanout
 from tradekit.engine.gateway import Gateway
 from tradekit.engine.health import HealthMonitor
 from tradekit.engine.housekeeping import Housekeeping
 from tradekit.engine.intake import Intake, MakeHandler
-from tradekit.engine.lanes import Envelope, Lanes, Slot
+from tradekit.engine.lanes import Completed, Envelope, Lanes, Slot
 from tradekit.engine.market import Market
 from tradekit.engine.numbers import Numbers
 from tradekit.engine.orchestrator import Orchestrator
@@ -31,11 +33,13 @@ from tradekit.engine.probes import add_checks, flat_metrics
 from tradekit.engine.sessions import Sessions
 from tradekit.engine.strategies import StrategyRunner
 from tradekit.engine.telemetry import Telemetry
+from tradekit.ports.accounts import KeyCheck
 from tradekit.ports.clock import Clock
 from tradekit.ports.entropy import Entropy
 from tradekit.ports.exchange import Exchange
 from tradekit.ports.host import HostProbe
 from tradekit.ports.storage import Storage
+from tradekit.ports.vault import Vault
 from tradekit.services.decisions import Context, Decision, Handler, Read, Source
 from tradekit.services.signals import provider_source
 from tradekit.services.users import set_reachable
@@ -59,6 +63,11 @@ class Options:
     outbox_size_max: int = 100_000
     signal_ttl_s: int = 300
     transports_without_confirmation: frozenset[str] = frozenset({"terminal"})
+    mock_trading: bool = True
+    venues: tuple[str, ...] = ()
+    """Venues whose keys are taken."""
+    public_url: str = ""
+    """Where browsers reach the server; empty: whoever listens says so with :meth:`Service.reached_at`."""
 
 
 class Service:
@@ -79,6 +88,8 @@ class Service:
         handler: MakeHandler,
         lane_class: Callable[[str], LaneClass],
         options: Options,
+        vault: Vault | None = None,
+        key_check: KeyCheck | None = None,
     ) -> None:
         self.storage, self.exchange, self.market, self.clock = storage, exchange, market, clock
         self._entropy, self.handler, self.lane_class, self.options = entropy, handler, lane_class, options
@@ -93,6 +104,10 @@ class Service:
         self.outbox = Outbox(storage=storage, clock=clock, telemetry=self.telemetry, size_max=options.outbox_size_max)
         self.strategies = StrategyRunner(storage=storage, clock=clock, publish=self._publish, ttl_s=options.signal_ttl_s)
         self.gateway = Gateway(exchange=exchange, clock=clock, telemetry=self.telemetry, post=self._post, post_many=self._post_together)
+        self.custodian = KeyCustodian(vault=vault, check=key_check, reader=storage, clock=clock, call=self._call)
+        self.key_policy = KeyPolicy(
+            mock_trading=options.mock_trading, venues=options.venues, entry_url=options.public_url, ready=vault is not None
+        )
         self._sources: tuple[Source, ...] | None = None
         self.started_ms = clock.now_ms()
         self.ready = False
@@ -243,7 +258,13 @@ class Service:
             initial_cash=self.options.initial_cash,
             partitions=self.options.partitions,
             signal_ttl_s=self.options.signal_ttl_s,
+            keys=self.key_policy,
         )
+
+    def reached_at(self, url: str) -> None:
+        """A server with the form for keys listens there; what the operator set goes before."""
+        if not self.options.public_url:
+            self.key_policy = msgspec.structs.replace(self.key_policy, entry_url=url)
 
     def _context_of(self, envelope: Envelope) -> Context:
         return self.context(envelope.cause, confirm_orders=envelope.confirm_orders)
@@ -260,6 +281,8 @@ class Service:
         if changes.users or changes.identities or changes.subscriptions or changes.unsubscriptions:
             self.directory.note(changes)
             self._sources = None
+        if changes.credentials or changes.data_keys_gone:
+            self.custodian.note(changes)
         for signal in decision.publish:
             self._publish(signal)
         self.telemetry.count("orders.submitted", len(decision.submit))
@@ -279,10 +302,15 @@ class Service:
             self.outbox.rescan()
         if changes.signals:
             self.fanout.rescan()
+        if changes.credentials or changes.data_keys_gone:
+            self.custodian.forget()
 
     def _publish(self, signal: Signal) -> None:
         self.telemetry.count("signals")
         self.fanout.publish(signal)
+
+    async def _call(self, user_id: int, handler: Handler) -> Completed:
+        return await self.orchestrator.call(user_id, handler, cause=f"keys/{self.token(16)}")
 
     def _post(self, envelope: Envelope) -> None:
         self.orchestrator.post(envelope)

@@ -56,7 +56,10 @@ class ListedUser(msgspec.Struct, frozen=True, kw_only=True):
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     """A chained row as stored."""
 
+    id: int
+    """Place in the log of all partitions."""
     seq: int
+    """Place in the chain of the row's partition, from 1 without a gap."""
     entry: AuditEntry
     hash: bytes
 
@@ -99,6 +102,9 @@ class Reader(Protocol):
 
     async def users_with_open_orders(self) -> list[int]:
         """Users whom the order path must look after at start."""
+
+    async def users_with_keys(self, after_id: int = 0, limit: int = 1000) -> list[int]:
+        """A page of users who have a data key, by number."""
 
     async def instruments(self) -> list[Instrument]:
         """Every instrument ever traded here."""
@@ -154,8 +160,8 @@ class Reader(Protocol):
     async def metrics(self, name: str, since_ms: int) -> list[MetricSample]:
         """Samples of one metric, oldest first."""
 
-    async def audit(self, partition: int, after_seq: int = 0, limit: int = 1000) -> list[AuditRow]:
-        """Chained rows of a partition, in order."""
+    async def audit(self, partition: int, after_id: int = 0, limit: int = 1000) -> list[AuditRow]:
+        """Chained rows of a partition, in order. For verification: it reads the log of all partitions from ``after_id`` on."""
 
 
 class Storage(Reader, Protocol):

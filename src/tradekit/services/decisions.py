@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tradekit.domain.changes import NOTHING, Changes
+from tradekit.domain.credentials import KeyPolicy
 from tradekit.domain.errors import TradekitError
 from tradekit.domain.orders import Order
 from tradekit.domain.replies import Reply
@@ -45,6 +46,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Deposit of a new paper account, in quote currency."""
     partitions: int = 256
     signal_ttl_s: int = 300
+    keys: KeyPolicy = KeyPolicy()
 
     def limits(self, state: SessionState) -> Limits:
         """What the user's tier allows."""

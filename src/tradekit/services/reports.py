@@ -19,6 +19,9 @@ from tradekit.services.users import audit
 
 replace = msgspec.structs.replace
 
+QUIET = frozenset({OrderState.SUBMITTED, OrderState.TRIGGERED, OrderState.PENDING_CANCEL, OrderState.UNKNOWN})
+"""States on the way to another, of which the user is not told."""
+
 
 def apply_report(state: SessionState, report: OrderReport, ctx: Context) -> Decision | Read:
     """Book the report's new fills and move the order to the state they and the venue say.
@@ -197,8 +200,7 @@ def _notices(state: SessionState, old: Order, order: Order, trades: tuple[Trade,
     filled_more = order.cum_qty > old.cum_qty
     if order.state is old.state and not filled_more:
         return ()
-    quiet = {OrderState.SUBMITTED, OrderState.TRIGGERED, OrderState.PENDING_CANCEL, OrderState.UNKNOWN}
-    if order.state in quiet or (order.state is OrderState.ACCEPTED and old.state is OrderState.PENDING_CANCEL):
+    if order.state in QUIET or (order.state is OrderState.ACCEPTED and old.state is OrderState.PENDING_CANCEL):
         return ()
     pnl = {"pnl": f"{trades[-1].pnl:f}"} if trades else {"pnl": ""}
     return (order_notice(f"order.{order.state}", order, ctx, **pnl),)

@@ -47,7 +47,10 @@ class _EmaCrossEvaluator:
         if fast is None or slow is None or fast == slow:
             # Averages that touch have not crossed yet.
             return None
-        before, self._above = self._above, fast > slow
-        if before is None or before == self._above:
+        above = fast > slow
+        if above is self._above:
             return None
-        return Side.BUY if self._above else Side.SELL
+        before, self._above = self._above, above
+        if before is None:
+            return None
+        return Side.BUY if above else Side.SELL

@@ -21,9 +21,10 @@ class Ema:
 
     def add(self, price: float) -> float | None:
         """Take the next input and return the new value."""
-        if self.value is not None:
-            self.value += self._alpha * (price - self.value)
-            return self.value
+        value = self.value
+        if value is not None:
+            self.value = value = value + self._alpha * (price - value)
+            return value
         self._count += 1
         self._sum += price
         if self._count == self._period:

@@ -8,9 +8,10 @@ from typing import Any
 
 from tradekit.domain.alerts import Alert, MetricSample, Severity
 from tradekit.domain.audit import AuditEntry
+from tradekit.domain.credentials import ConnectLink, Credential, CredentialStatus, Custody, DataKey, ExchangeAccount, Permissions
 from tradekit.domain.inbox import InboxMessage
 from tradekit.domain.instruments import Instrument
-from tradekit.domain.orders import Fill, Order, OrderState, OrderType, Side, client_order_id
+from tradekit.domain.orders import Fill, Order, OrderState, OrderType, Side, TradingMode, client_order_id
 from tradekit.domain.performance import DayPerformance
 from tradekit.domain.portfolio import LedgerEntry, LedgerKind, Position, Trade
 from tradekit.domain.replies import Button, OutgoingMessage, Reply
@@ -181,6 +182,53 @@ def a_signal(source: str = "ema-cross", **values: Any) -> Signal:
 
 def a_subscription(**values: Any) -> Subscription:
     return Subscription(**{"source": "ema-cross", "since_ms": NOW_MS, **values})
+
+
+def a_credential(**values: Any) -> Credential:
+    """A verified key of Binance that may read and trade; its ciphertext is not one."""
+    defaults = {
+        "venue": "binance",
+        "version": 1,
+        "ciphertext": b"\x00sealed\xff",
+        "permissions": Permissions(read=True, trade=True, withdraw=False, address_bound=True),
+        "status": CredentialStatus.VERIFIED,
+        "created_ms": NOW_MS,
+        "verified_ms": NOW_MS,
+    }
+    return Credential(**{**_of_user(values), **defaults, **values})
+
+
+def an_account(**values: Any) -> ExchangeAccount:
+    return ExchangeAccount(**{"venue": "binance", "mode": TradingMode.LIVE, "changed_ms": NOW_MS, **values})
+
+
+def a_link(**values: Any) -> ConnectLink:
+    defaults = {"token_hash": b"\x01" * 32, "venue": "binance", "sandbox": False, "expires_ms": NOW_MS + 600_000}
+    return ConnectLink(**{**defaults, **values})
+
+
+def a_custody(user_id: int = 1, **values: Any) -> Custody:
+    """A data key, two keys, an account that is live, and a link."""
+    defaults = {
+        "data_key": DataKey(key_id="k1", wrapped=b"\x00wrapped\xff"),
+        "credentials": (
+            a_credential(user_id=user_id),
+            a_credential(
+                user_id=user_id,
+                venue="okx",
+                version=3,
+                sandbox=True,
+                permissions=Permissions(),
+                status=CredentialStatus.REFUSED,
+                reason="KEY_CAN_WITHDRAW",
+                ciphertext=b"",
+                verified_ms=0,
+            ),
+        ),
+        "accounts": (an_account(), an_account(venue="okx", mode=TradingMode.TESTNET)),
+        "link": a_link(venue="okx", sandbox=True),
+    }
+    return Custody(**{**defaults, **values})
 
 
 def a_delivery(signal: Signal | None = None, **values: Any) -> Delivery:

@@ -1,13 +1,12 @@
 """Any spot venue that ccxt knows, as an exchange and as a feed. Needs the `exchange` extra, which is imported only when one is opened."""
 
-from tradekit.adapters.ccxt.credentials import ApiCredentials, Credentials, NoCredentials
+from tradekit.adapters.ccxt.credentials import Credentials, NoCredentials
 from tradekit.adapters.ccxt.exchange import CcxtExchange
 from tradekit.adapters.ccxt.feed import CcxtFeed
 from tradekit.adapters.ccxt.profiles import PROFILES, Lookup, VenueProfile, Weights, profile_for
 
 __all__ = [
     "PROFILES",
-    "ApiCredentials",
     "CcxtExchange",
     "CcxtFeed",
     "Credentials",

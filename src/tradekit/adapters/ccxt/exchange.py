@@ -17,7 +17,7 @@ from tradekit.adapters.ccxt.reports import Raw, refusal_of, state_of
 from tradekit.adapters.ccxt.session import Client, Failed, Prepare, VenueSession
 from tradekit.adapters.ccxt.streams import UserStreams
 from tradekit.adapters.ccxt.tracker import Tracker
-from tradekit.adapters.ccxt.verdicts import Kind
+from tradekit.adapters.ccxt.verdicts import Kind, shown
 from tradekit.domain.amounts import is_multiple, text_of
 from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.instruments import Instrument, Symbol
@@ -76,9 +76,9 @@ class CcxtExchange:
         """
         self.profile = profile or profile_for(venue)
         window_s = self.profile.visibility_window_s if visibility_window_s is None else visibility_window_s
-        # A submission may wait for the budget and for its answer, and then twice more for fills that the answer did not bring.
+        # Room in the budget, a place on the wire and the answer; and once more for fills that the answer did not bring.
         self._capabilities = Capabilities(
-            venue=self.profile.venue, visibility_window_s=window_s, answer_timeout_s=2 * (wait_max_s + request_timeout_s)
+            venue=self.profile.venue, visibility_window_s=window_s, answer_timeout_s=2 * (2 * wait_max_s + request_timeout_s)
         )
         self._session = VenueSession(
             self.profile,
@@ -216,6 +216,10 @@ class CcxtExchange:
             return refusal_of(order, error.reason, self._clock.now_ms())
         except Failed as failed:
             return await self._unanswered(order, client_id, failed)
+        except Exception as error:
+            # A fault of ours or of the credentials port: it must not take the other orders of the batch with it.
+            log.exception("submission_broke", client_order_id=order.client_order_id)
+            return ExchangeUnavailable(venue=self.profile.venue, reason=shown(error))
         finally:
             # Also when there is no answer, or nobody waits for it any more: the order may stand, and its events are wanted.
             if self._tracker.open_of(order.user_id):
@@ -224,7 +228,7 @@ class CcxtExchange:
         return report
 
     def _refusal(self, order: Order) -> str:
-        """The code for which the order is not even sent, or empty. What does not fit, ccxt would round, and less than asked would fill."""
+        """The code for which the order is not even sent, or empty. ccxt would round what does not fit, and less would fill than asked."""
         instrument = self._session.instruments.get(order.symbol)
         if instrument is None:
             return "INSTRUMENT_UNKNOWN"
@@ -303,7 +307,9 @@ class CcxtExchange:
         """Follow what is open; what is over is kept for late fills."""
         client_id = self.profile.client_id(order.client_order_id)
         tracked = self._tracker.reopen(client_id, report, order, self._clock.monotonic())
-        tracked.tell()
+        if (tracked.state, len(tracked.fills)) == (report.state, len(report.fills)):
+            # Whoever asked has it now; a stream that knows more still has to tell that.
+            tracked.tell()
         self._tracker.settle(client_id, tracked)
         if report.state not in TERMINAL:
             self.streams.follow(order.user_id)

@@ -30,7 +30,7 @@ WAITING_MAX = 10_000
 BAR_GRACE_S = 1.0
 """After a bar's end, before it is asked for: venues finish theirs a moment later."""
 BARS_MAX = 500
-BACKOFF_MAX_S = 30.0
+BACKOFF_S, BACKOFF_MAX_S = 0.5, 30.0
 
 
 class CcxtFeed:
@@ -154,8 +154,9 @@ class CcxtFeed:
         return round_down(price, self._session.instruments[symbol].tick_size) or None
 
     async def _follow_quotes(self) -> None:
-        backoff_s = 0.5
+        backoff_s = BACKOFF_S
         while True:
+            started = self._clock.monotonic()
             try:
                 if self._websocket and self._session.library.websockets and self._session.has("watchTickers"):
                     await self._watch_tickers()
@@ -164,6 +165,8 @@ class CcxtFeed:
             except Exception as error:  # noqa: BLE001 - whatever broke the connection: it is opened anew
                 log.warning("feed_quotes_broke", venue=self.venue, error=self._session.stream_error(self._session.public, error))
                 await self._ask_tickers()
+            if self._clock.monotonic() - started > BACKOFF_MAX_S:
+                backoff_s = BACKOFF_S
             await anyio.sleep(backoff_s)
             backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
 
@@ -174,20 +177,27 @@ class CcxtFeed:
             self._take(tickers)
 
     async def _poll_tickers(self) -> None:
+        backoff_s = BACKOFF_S
         while True:
-            await self._ask_tickers()
-            await anyio.sleep(self._poll_s)
+            if await self._ask_tickers():
+                backoff_s = BACKOFF_S
+                await anyio.sleep(self._poll_s)
+            else:
+                await anyio.sleep(max(self._poll_s, backoff_s))
+                backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
 
-    async def _ask_tickers(self) -> None:
-        weight = self._session.profile.weights.ticker * len(self._symbols)
+    async def _ask_tickers(self) -> bool:
+        """Whether there was an answer."""
+        weight = self._session.profile.weights.ticker * math.ceil(len(self._symbols) / 20)
         try:
             tickers = await self._session.call(
                 self._session.public, lambda ccxt: ccxt.fetch_tickers(list(self._symbols)), weight, Rank.DATA
             )
         except (Failed, VenueBusy) as error:
             log.warning("feed_quotes_unanswered", venue=self.venue, error=str(error))
-            return
+            return False
         self._take(tickers)
+        return True
 
     def _take(self, tickers: dict[str, Any]) -> None:
         for symbol in self._symbols:

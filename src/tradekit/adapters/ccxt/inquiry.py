@@ -68,7 +68,7 @@ class Inquiry:
             if number:
                 await anyio.sleep(FILLS_EVERY_S * number)
             fills = await self._fills(order, instrument, await self._trades(client, order, str(raw["id"]), rank))
-        else:
+        if _sum(fills) < filled:
             # A state without its fills would book half the truth.
             raise Failed(Verdict(kind=Kind.SILENT, reason=f"{filled - _sum(fills)} of the order's fills do not show yet"))
         state = state_of(raw, order, max(filled, _sum(fills))) or OrderState.ACCEPTED
@@ -90,7 +90,7 @@ class Inquiry:
 
     async def _scan(self, client: Client, order: Order, client_id: str, rank: Rank) -> Raw | None:
         weights, symbol = self._profile.weights, order.symbol
-        found = await self._session.call(client, lambda ccxt: ccxt.fetch_open_orders(symbol), weights.open_orders, rank)
+        found: list[Raw] = await self._session.call(client, lambda ccxt: ccxt.fetch_open_orders(symbol), weights.open_orders, rank)
         match = next((raw for raw in found if _is(raw, client_id, order.venue_order_id)), None)
         if match is not None:
             return match
@@ -106,8 +106,7 @@ class Inquiry:
         found = await self._session.call(
             client, lambda ccxt: getattr(ccxt, method)(symbol, since_ms, SCAN_LIMIT), weights.closed_orders, rank
         )
-        match = next((raw for raw in found if _is(raw, client_id, order.venue_order_id)), None)
-        return match
+        return next((raw for raw in found if _is(raw, client_id, order.venue_order_id)), None)
 
     async def _trades(self, client: Client, order: Order, venue_id: str, rank: Rank) -> list[Raw]:
         symbol, weight = order.symbol, self._profile.weights.trades

@@ -32,6 +32,7 @@ class Weights:
     open_orders: int = 1
     closed_orders: int = 1
     ticker: int = 1
+    """A query of one price, or of up to twenty at once."""
     bars: int = 1
     time: int = 1
     markets: int = 1

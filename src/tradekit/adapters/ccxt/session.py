@@ -15,11 +15,12 @@ import structlog
 
 from tradekit.adapters.ccxt.budget import Rank, VenueBusy, WeightBudget
 from tradekit.adapters.ccxt.clock_offset import ClockOffset
-from tradekit.adapters.ccxt.credentials import ApiCredentials, Credentials
+from tradekit.adapters.ccxt.credentials import Credentials
 from tradekit.adapters.ccxt.instruments import instrument_of
 from tradekit.adapters.ccxt.library import Library, load, own_decimals
 from tradekit.adapters.ccxt.profiles import VenueProfile
 from tradekit.adapters.ccxt.verdicts import Kind, Verdict, judge, shown
+from tradekit.domain.credentials import VenueKey
 from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.instruments import Instrument, Symbol
 from tradekit.ports.clock import Clock
@@ -30,6 +31,10 @@ CLIENTS_MAX = 2_000
 """Users' instances kept; about 60 kB each."""
 IN_FLIGHT_MAX = 64
 """Requests on the wire at once."""
+IN_FLIGHT_FOR_EXITS = 16
+"""Of them, kept for exits."""
+IN_FLIGHT_EACH_MAX = 8
+"""Of one user: whose calls hang takes nobody else's place."""
 WS_HEARTBEAT_MS = 20_000
 
 Prepare = Callable[[Any], Any]
@@ -54,6 +59,7 @@ class Client:
     version: int
     users: int = 0
     """Calls and streams that use it now; it is not let go while there are any."""
+    slots: anyio.Semaphore = attrs.Factory(lambda: anyio.Semaphore(IN_FLIGHT_EACH_MAX, fast_acquire=True))
 
 
 class VenueSession:
@@ -85,6 +91,7 @@ class VenueSession:
         self._clients: OrderedDict[int, Client] = OrderedDict()
         self._building = anyio.Lock()
         self._slots = anyio.Semaphore(IN_FLIGHT_MAX, fast_acquire=True)
+        self._lower_slots = anyio.Semaphore(IN_FLIGHT_MAX - IN_FLIGHT_FOR_EXITS, fast_acquire=True)
         self._exit = AsyncExitStack()
         self._library: Library | None = None
         self._public: Client | None = None
@@ -186,7 +193,7 @@ class VenueSession:
         :raises Failed: with the verdict on whatever went wrong.
         """
         await self.budget.acquire(weight, rank, self.wait_max_s)
-        async with self._slots:
+        async with self._slot(client, rank):
             try:
                 with own_decimals(), anyio.fail_after(self.request_timeout_s):
                     answer = await call(client.ccxt)
@@ -197,6 +204,20 @@ class VenueSession:
             finally:
                 self._observe(client)
         return answer
+
+    @asynccontextmanager
+    async def _slot(self, client: Client, rank: Rank) -> AsyncIterator[None]:
+        """A place on the wire, or the certainty that nothing was sent."""
+        async with AsyncExitStack() as stack:
+            try:
+                with anyio.fail_after(self.wait_max_s):
+                    await stack.enter_async_context(client.slots)
+                    if rank is not Rank.EXIT:
+                        await stack.enter_async_context(self._lower_slots)
+                    await stack.enter_async_context(self._slots)
+            except TimeoutError:
+                raise VenueBusy(venue=self.profile.venue, reason="VENUE_BUSY", retry_s=self.request_timeout_s) from None
+            yield
 
     def stream_error(self, client: Client, error: BaseException) -> str:
         """Words for what went wrong with a websocket; a ban counts for everybody."""
@@ -220,7 +241,7 @@ class VenueSession:
             if used.isdigit():
                 self.budget.observe(int(used))
 
-    async def _user_client(self, user_id: int, credentials: ApiCredentials) -> Client:
+    async def _user_client(self, user_id: int, credentials: VenueKey) -> Client:
         async with self._building:
             known = self._clients.get(user_id)
             if known is not None and known.version == credentials.version:
@@ -243,11 +264,11 @@ class VenueSession:
             await client.ccxt.close_ws_clients()
             client.ccxt.session = None
 
-    async def _build(self, credentials: ApiCredentials | None) -> Any:
+    async def _build(self, credentials: VenueKey | None) -> Any:
         # An instance takes 13 ms to make: other tasks go on meanwhile.
         return await anyio.to_thread.run_sync(self._construct, credentials)
 
-    def _construct(self, credentials: ApiCredentials | None) -> Any:
+    def _construct(self, credentials: VenueKey | None) -> Any:
         config: dict[str, Any] = {
             # Amounts stay the texts that the venue wrote, which Decimal reads without loss.
             "number": str,

@@ -1,12 +1,13 @@
 """Users' own events: over websockets, or by asking again and again where there are none."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
 import anyio
 import anyio.abc
+import msgspec
 import structlog
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from tradekit.adapters.ccxt.budget import Rank, VenueBusy
 from tradekit.adapters.ccxt.credentials import NoCredentials
@@ -27,7 +28,12 @@ SETTLE_S = 0.3
 STRAYS_MAX = 200
 """Trades of one user whose order is not known yet."""
 
+EVENTS_MAX = 10_000
+"""Of one user, waiting to be told; over it the socket is opened anew and every open order asked for."""
+
 Tell = Callable[[OrderReport], None]
+Hear = Callable[[Client, int, Raw], Awaitable[None]]
+Event = tuple[Hear, Raw]
 
 
 class UserStreams:
@@ -83,32 +89,43 @@ class UserStreams:
         """Until the socket breaks, or nothing has been open for a while."""
         socket = self._session.library.websockets and self._session.has("watchOrders") and self._sockets < SOCKETS_MAX
         async with self._session.client(user_id) as client, anyio.create_task_group() as tasks:
-            if socket:
-                self._sockets += 1
-                tasks.start_soon(self._watch, tasks.cancel_scope, client, user_id, "watch_orders", self._on_order)
-                if self._session.has("watchMyTrades"):
-                    tasks.start_soon(self._watch, tasks.cancel_scope, client, user_id, "watch_my_trades", self._on_trade)
+            if not socket:
+                await self._resync_until_idle(client, user_id, first_wait_s=0)
+                return
+            self._sockets += 1
+            send, receive = anyio.create_memory_object_stream[Event](EVENTS_MAX)
             try:
-                await self._resync_until_idle(client, user_id, first_wait_s=SETTLE_S if socket else 0)
-                tasks.cancel_scope.cancel()
+                with send, receive:
+                    for method, hear in (("watch_orders", self._on_order), ("watch_my_trades", self._on_trade)):
+                        if method == "watch_orders" or self._session.has("watchMyTrades"):
+                            tasks.start_soon(self._watch, tasks.cancel_scope, client, user_id, method, hear, send)
+                    tasks.start_soon(self._hear, client, user_id, receive)
+                    await self._resync_until_idle(client, user_id, first_wait_s=SETTLE_S)
+                    tasks.cancel_scope.cancel()
             finally:
-                if socket:
-                    self._sockets -= 1
-                    with anyio.CancelScope(shield=True), anyio.move_on_after(2), suppress(Exception):
-                        await client.ccxt.close_ws_clients()
+                self._sockets -= 1
+                with anyio.CancelScope(shield=True), anyio.move_on_after(2), suppress(Exception):
+                    await client.ccxt.close_ws_clients()
 
-    async def _watch(self, scope: anyio.CancelScope, client: Client, user_id: int, method: str, hear: Callable[..., Any]) -> None:
+    async def _watch(
+        self, scope: anyio.CancelScope, client: Client, user_id: int, method: str, hear: Hear, events: MemoryObjectSendStream[Event]
+    ) -> None:
+        """Pass events on. Nothing is awaited between two calls: what ccxt hears then, it would keep back until the next event."""
         try:
             while True:
                 with own_decimals():
                     news = await getattr(client.ccxt, method)()
                 for raw in news:
-                    await hear(client, user_id, raw)
+                    events.send_nowait((hear, raw))
         except Exception as error:  # noqa: BLE001 - whatever broke the socket: it is opened anew, and what it missed is asked for
             log.info("stream_ended", user=user_id, method=method, error=self._session.stream_error(client, error))
         finally:
             # Also when ccxt cancels its own futures, as it does when a socket is closed elsewhere.
             scope.cancel()
+
+    async def _hear(self, client: Client, user_id: int, events: MemoryObjectReceiveStream[Event]) -> None:
+        async for hear, raw in events:
+            await hear(client, user_id, raw)
 
     async def _resync_until_idle(self, client: Client, user_id: int, *, first_wait_s: float) -> None:
         """Ask for every open order after the socket is up, and from time to time: events may be lost."""
@@ -193,7 +210,8 @@ class UserStreams:
 
     async def _ask(self, client: Client, client_id: str, tracked: Tracked) -> None:
         try:
-            report = await self._inquiry.order(client, tracked.order, Rank.QUESTION)
+            order = msgspec.structs.replace(tracked.order, venue_order_id=tracked.venue_order_id)
+            report = await self._inquiry.order(client, order, Rank.QUESTION)
         except (Failed, VenueBusy) as error:
             log.info("resync_unanswered", order=tracked.order.client_order_id, error=str(error))
             return

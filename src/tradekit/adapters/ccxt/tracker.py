@@ -78,6 +78,7 @@ class Tracker:
     def __init__(self) -> None:
         self._open: dict[int, dict[str, Tracked]] = {}
         self._over: OrderedDict[tuple[int, str], Tracked] = OrderedDict()
+        self._over_ids: dict[tuple[int, str], Tracked] = {}
 
     def add(self, order: Order, client_id: str, now: float) -> Tracked:
         """Know the order. :param client_id: our id as the venue has it. :param now: monotonic seconds."""
@@ -95,9 +96,7 @@ class Tracker:
         for tracked in self._open.get(user_id, {}).values():
             if tracked.venue_order_id == venue_order_id:
                 return tracked
-        return next(
-            (each for (owner, _), each in reversed(self._over.items()) if owner == user_id and each.venue_order_id == venue_order_id), None
-        )
+        return self._over_ids.get((user_id, venue_order_id))
 
     def forget(self, order: Order, client_id: str) -> None:
         """The venue does not have it."""
@@ -110,8 +109,10 @@ class Tracker:
             self._remove(user_id, client_id)
             self._over[user_id, client_id] = tracked
             self._over.move_to_end((user_id, client_id))
+            self._over_ids[user_id, tracked.venue_order_id] = tracked
             while len(self._over) > OVER_KEPT_MAX:
-                self._over.popitem(last=False)
+                (owner, _), oldest = self._over.popitem(last=False)
+                self._over_ids.pop((owner, oldest.venue_order_id), None)
 
     def reopen(self, client_id: str, report: OrderReport, order: Order, now: float) -> Tracked:
         """What an answer to a question says, for an order known or not."""

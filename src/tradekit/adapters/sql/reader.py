@@ -140,6 +140,9 @@ class SqlReader:
     async def users_with_open_orders(self) -> list[int]:
         return await self._list(queries.USERS_WITH_OPEN_ORDERS, _first)
 
+    async def users_with_keys(self, after_id: int = 0, limit: int = 1000) -> list[int]:
+        return await self._list(queries.USERS_WITH_KEYS, _first, after=after_id, limit=limit)
+
     async def instruments(self) -> list[Instrument]:
         return await self._list(queries.INSTRUMENTS, rows.instrument_of)
 
@@ -196,11 +199,11 @@ class SqlReader:
     async def metrics(self, name: str, since_ms: int) -> list[MetricSample]:
         return await self._list(queries.METRICS, rows.metric_of, name=name, since_ms=since_ms)
 
-    async def audit(self, partition: int, after_seq: int = 0, limit: int = 1000) -> list[AuditRow]:
+    async def audit(self, partition: int, after_id: int = 0, limit: int = 1000) -> list[AuditRow]:
         def decode(row: rows.Row) -> AuditRow:
-            return AuditRow(seq=row[1], entry=rows.audit_of(row), hash=row[7])
+            return AuditRow(id=row[8], seq=row[1], entry=rows.audit_of(row), hash=row[7])
 
-        return await self._list(queries.AUDIT, decode, partition=partition, after=after_seq, limit=limit)
+        return await self._list(queries.AUDIT, decode, partition=partition, after=after_id, limit=limit)
 
 
 def _first(row: rows.Row) -> int:

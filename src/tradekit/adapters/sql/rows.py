@@ -14,6 +14,7 @@ import msgspec
 from tradekit.domain.alerts import Alert, MetricSample, Severity
 from tradekit.domain.amounts import decimal_of, text_of
 from tradekit.domain.audit import AuditEntry
+from tradekit.domain.credentials import ConnectLink, Credential, CredentialStatus, DataKey, ExchangeAccount, Permissions
 from tradekit.domain.inbox import InboxMessage
 from tradekit.domain.instruments import Instrument
 from tradekit.domain.orders import Fill, Liquidity, Order, OrderState, OrderType, Side, TimeInForce, TradingMode
@@ -31,6 +32,7 @@ Row = tuple[Any, ...]
 _json = msgspec.json.Encoder()
 _reply = msgspec.json.Decoder(Reply)
 _names = msgspec.json.Decoder(tuple[str, ...])
+_permissions = msgspec.json.Decoder(Permissions)
 
 # The users of one fan-out trade at the same price and often the same size: most amounts repeat. Equal decimals have equal text.
 _text = lru_cache(maxsize=8192)(text_of)
@@ -48,7 +50,7 @@ _side, _order_type, _tif = _by_value(Side), _by_value(OrderType), _by_value(Time
 _mode, _order_state, _liquidity = _by_value(TradingMode), _by_value(OrderState), _by_value(Liquidity)
 _tier, _role, _user_status, _sizing = _by_value(TierName), _by_value(Role), _by_value(UserStatus), _by_value(Sizing)
 _session_status, _ledger_kind = _by_value(SessionStatus), _by_value(LedgerKind)
-_outcome, _severity = _by_value(Outcome), _by_value(Severity)
+_outcome, _severity, _credential_status = _by_value(Outcome), _by_value(Severity), _by_value(CredentialStatus)
 
 
 def _maybe(value: Decimal | None) -> str | None:
@@ -135,6 +137,47 @@ def subscription_row(keyed: tuple[int, int, Subscription]) -> Row:
 
 def subscription_of(r: Row) -> Subscription:
     return Subscription(source=r[1], symbols=_tuple(r[3]), size=_amount_or_none(r[4]), since_ms=r[5])
+
+
+def data_key_row(keyed: tuple[int, int, DataKey]) -> Row:
+    user_id, partition, key = keyed
+    return user_id, partition, key.key_id, key.wrapped
+
+
+def data_key_of(r: Row) -> DataKey:
+    return DataKey(key_id=r[2], wrapped=r[3])
+
+
+def credential_row(c: Credential) -> Row:
+    return (
+        c.user_id, c.venue, c.partition, c.version, c.ciphertext, int(c.sandbox), _json.encode(c.permissions).decode(), c.status.value,
+        c.reason, c.created_ms, c.verified_ms,
+    )  # fmt: skip
+
+
+def credential_of(r: Row) -> Credential:
+    return Credential(
+        user_id=r[0], venue=r[1], partition=r[2], version=r[3], ciphertext=r[4], sandbox=r[5] == 1, permissions=_permissions.decode(r[6]),
+        status=_credential_status(r[7]), reason=r[8], created_ms=r[9], verified_ms=r[10],
+    )  # fmt: skip
+
+
+def account_row(keyed: tuple[int, int, ExchangeAccount]) -> Row:
+    user_id, partition, account = keyed
+    return user_id, account.venue, partition, account.mode.value, account.changed_ms
+
+
+def account_of(r: Row) -> ExchangeAccount:
+    return ExchangeAccount(venue=r[1], mode=_mode(r[3]), changed_ms=r[4])
+
+
+def link_row(keyed: tuple[int, int, ConnectLink]) -> Row:
+    user_id, partition, link = keyed
+    return user_id, partition, link.token_hash, link.venue, int(link.sandbox), link.expires_ms
+
+
+def link_of(r: Row) -> ConnectLink:
+    return ConnectLink(token_hash=r[2], venue=r[3], sandbox=r[4] == 1, expires_ms=r[5])
 
 
 def instrument_row(i: Instrument) -> Row:

@@ -106,9 +106,15 @@ BEFORE_SUBSCRIPTIONS = (
     _latest("settings", tables.Settings, rows.settings_row),
     _latest("sessions", tables.TradingSessions, rows.session_row),
     _latest("usage", tables.UsageCounters, rows.usage_row),
+    _latest("credentials", tables.Credentials, rows.credential_row),
+    _latest("accounts", tables.ExchangeAccounts, rows.account_row),
 )
 SUBSCRIPTIONS = _latest("subscriptions", tables.Subscriptions, rows.subscription_row)
 UNSUBSCRIPTIONS = _gone("unsubscriptions", tables.Subscriptions, tuple, "user_id", "source")
+DATA_KEYS = _latest("data_keys", tables.DataKeys, rows.data_key_row)
+DATA_KEYS_GONE = _gone("data_keys_gone", tables.DataKeys, _one, "user_id")
+LINKS = _latest("links", tables.ConnectLinks, rows.link_row)
+LINKS_GONE = _gone("links_gone", tables.ConnectLinks, _one, "user_id")
 BEFORE_POSITIONS = (
     _new("signals", tables.Signals, rows.signal_row, "id", "done"),
     _changed("signals_done", tables.Signals, _one, (), ("signal_id",), done=1),
@@ -124,7 +130,8 @@ BEFORE_AUDIT = (
     _new("trades", tables.UserTrades, rows.trade_row, "id"),
     _new("ledger", tables.Ledger, rows.ledger_row, "id"),
 )
-AUDIT = _new("audit", tables.Audit, tuple)
+AUDIT = _new("audit", tables.Audit, tuple, "id")
+AUDIT_HEADS = _latest("audit", tables.AuditHeads, tuple)
 AFTER_AUDIT = (
     _latest("performance", tables.UserPerformance, rows.performance_row),
     _latest("outbox", tables.Outbox, rows.outbox_row),
@@ -135,14 +142,8 @@ AFTER_AUDIT = (
     _latest("alerts", tables.Alerts, rows.alert_row),
 )
 
-_audit, _inbox, _metrics = table(tables.Audit), table(tables.Inbox), table(tables.SystemMetrics)
-AUDIT_HEAD = positional(
-    sa.select(_audit.c.seq, _audit.c.hash)
-    .where(_audit.c.partition == sa.bindparam("partition"))
-    .order_by(_audit.c.seq.desc())
-    .limit(sa.literal_column("1"))
-    .offset(sa.literal_column("0"))
-)
+_heads, _inbox, _metrics = table(tables.AuditHeads), table(tables.Inbox), table(tables.SystemMetrics)
+AUDIT_HEAD = positional(sa.select(_heads.c.seq, _heads.c.hash).where(_heads.c.partition == sa.bindparam("partition")))
 
 CHUNK = 1000
 """Rows deleted in one transaction, so that commits need not wait long."""

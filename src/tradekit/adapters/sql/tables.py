@@ -143,6 +143,51 @@ class Subscriptions(Row, table=True):
     since_ms: int = _big()
 
 
+class DataKeys(Row, table=True):
+    __tablename__ = "data_keys"
+    user_id: int = _key()
+    partition: int
+    key_id: str
+    wrapped: bytes
+
+
+class Credentials(Row, table=True):
+    __tablename__ = "credentials"
+    __table_args__ = (COMPACT,)
+    user_id: int = _key()
+    venue: str = Field(primary_key=True)
+    partition: int
+    version: int
+    ciphertext: bytes
+    sandbox: bool
+    permissions: str
+    """JSON."""
+    status: str
+    reason: str
+    created_ms: int = _big()
+    verified_ms: int = _big()
+
+
+class ExchangeAccounts(Row, table=True):
+    __tablename__ = "exchange_accounts"
+    __table_args__ = (COMPACT,)
+    user_id: int = _key()
+    venue: str = Field(primary_key=True)
+    partition: int
+    mode: str
+    changed_ms: int = _big()
+
+
+class ConnectLinks(Row, table=True):
+    __tablename__ = "connect_links"
+    user_id: int = _key()
+    partition: int
+    token_hash: bytes
+    venue: str
+    sandbox: bool
+    expires_ms: int = _big()
+
+
 class Instruments(Row, table=True):
     __tablename__ = "instruments"
     symbol: str = Field(primary_key=True)
@@ -295,15 +340,26 @@ class Ledger(Row, table=True):
 
 
 class Audit(Row, table=True):
+    """Appended, without an index by partition: a signal writes to all partitions at once, and each would change a page of its own."""
+
     __tablename__ = "audit"
-    __table_args__ = (COMPACT,)
-    partition: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    seq: int = _key()
+    id: int | None = _appended()
+    partition: int
+    seq: int = _big()
     subject: str
     actor: str
     action: str
     detail: str
     time_ms: int = _big()
+    hash: bytes
+
+
+class AuditHeads(Row, table=True):
+    """Where each partition's chain ends."""
+
+    __tablename__ = "audit_heads"
+    partition: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    seq: int = _big()
     hash: bytes
 
 

@@ -155,6 +155,8 @@ class SqliteWriter:
         for write in statements.BEFORE_SUBSCRIPTIONS:
             self._rows(write, group)
         self._current(statements.SUBSCRIPTIONS, statements.UNSUBSCRIPTIONS, group)
+        self._current(statements.DATA_KEYS, statements.DATA_KEYS_GONE, group)
+        self._current(statements.LINKS, statements.LINKS_GONE, group)
         for write in statements.BEFORE_POSITIONS:
             self._rows(write, group)
         self._current(statements.POSITIONS, statements.POSITIONS_CLOSED, group)
@@ -194,12 +196,13 @@ class SqliteWriter:
             self._rows(write, group)
             return
         last: dict[Row, Row | None] = {}
+        key_columns = end.sql.count("?")
         for changes in group:
             for key in getattr(changes, end.field):
-                last[key] = None
+                last[end.encode(key)] = None
             for value in getattr(changes, write.field):
                 row = write.encode(value)
-                last[row[:2]] = row
+                last[row[:key_columns]] = row
         if kept := [row for row in last.values() if row is not None]:
             self._execute(write, kept)
         if gone := [key for key, row in last.items() if row is None]:
@@ -208,15 +211,17 @@ class SqliteWriter:
     def _audit(self, group: Sequence[Changes]) -> None:
         """Number and chain the rows of each partition."""
         rows: list[Row] = []
-        heads = self._heads
+        heads, touched = self._heads, set[int]()
         for changes in group:
             for entry in changes.audit:
+                touched.add(entry.partition)
                 seq, head = heads.get(entry.partition) or self._head(entry.partition)
                 seq, head = seq + 1, link(head, seq + 1, entry)
                 heads[entry.partition] = (seq, head)
                 rows.append((entry.partition, seq, entry.subject, entry.actor, entry.action, entry.detail, entry.time_ms, head))
         if rows:
             self._execute(statements.AUDIT, rows)
+            self._execute(statements.AUDIT_HEADS, [(partition, *heads[partition]) for partition in touched])
 
     def _head(self, partition: int) -> tuple[int, bytes]:
         found: tuple[int, bytes] | None = self._db.execute(statements.AUDIT_HEAD, (partition,)).fetchone()
@@ -230,7 +235,11 @@ def partitions_of(changes: Changes) -> set[int]:
 
 
 _HOLD = (
-    "users", "deliveries", "delivery_updates", "orders", "order_updates", "fills", "trades", "ledger", "audit", "performance", "outbox",
+    "users", "credentials", "deliveries", "delivery_updates", "orders", "order_updates", "fills", "trades", "ledger", "audit", "performance",
+    "outbox",
 )  # fmt: skip
-_KEYED = {"identities": 2, "settings": 1, "sessions": 1, "usage": 1, "subscriptions": 1, "positions": 1}
+_KEYED = {
+    "identities": 2, "settings": 1, "sessions": 1, "usage": 1, "subscriptions": 1, "positions": 1, "data_keys": 1, "accounts": 1,
+    "links": 1,
+}  # fmt: skip
 """Where the plain tuples of Changes hold the partition."""

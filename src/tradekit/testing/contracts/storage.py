@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradekit.domain.changes import TABLES, Changes, state_changes, together
+from tradekit.domain.credentials import CredentialStatus, DataKey
 from tradekit.domain.errors import Busy, Duplicate, StorageFailed
-from tradekit.domain.orders import OrderState
+from tradekit.domain.orders import OrderState, TradingMode
 from tradekit.domain.sessions import SessionStatus, TradingSession
 from tradekit.domain.tiers import TierName
 from tradekit.domain.users import Identity, UserSettings, UserStatus
@@ -21,16 +22,20 @@ from tradekit.testing.contracts.storage_support import ANSWER_S, Answers, a_rich
 from tradekit.testing.factories import (
     DAY_MS,
     NOW_MS,
+    a_credential,
+    a_custody,
     a_day,
     a_delivery,
     a_fill,
     a_ledger_entry,
+    a_link,
     a_position,
     a_sample,
     a_signal,
     a_subscription,
     a_trade,
     a_user,
+    an_account,
     an_audit_entry,
     an_identity,
     an_inbox_message,
@@ -175,6 +180,17 @@ class StorageContract(ReaderContract):
         assert state.positions == (last,)
         assert state.subscriptions == ()
 
+    async def test_a_link_used_and_asked_for_again_in_one_group_is_there(self, storage: Storage) -> None:
+        await register(storage, 1)
+        answers = Answers()
+        storage.submit(Changes(links=((1, 0, a_link()),), data_keys=((1, 0, DataKey(key_id="a", wrapped=b"1")),)), answers.of("first"))
+        storage.submit(Changes(links_gone=(1,), data_keys_gone=(1,)), answers.of("used"))
+        storage.submit(Changes(links=((1, 0, a_link(venue="kraken")),)), answers.of("again"))
+        await answers.wait(3)
+        custody = (await storage.sessions([1]))[1].custody
+        assert custody.link == a_link(venue="kraken")
+        assert custody.data_key is None
+
     async def test_nothing_to_write_is_answered_all_the_same(self, storage: Storage) -> None:
         with anyio.fail_after(ANSWER_S):
             await storage.commit(Changes())
@@ -232,6 +248,13 @@ class StorageContract(ReaderContract):
             positions=old.positions[1:],
             orders=old.orders[1:],
             subscriptions=old.subscriptions[:1],
+            custody=a_custody(
+                old.user_id,
+                data_key=None,
+                credentials=(a_credential(version=2, status=CredentialStatus.REVOKED, ciphertext=b""), old.custody.credentials[1]),
+                accounts=(an_account(mode=TradingMode.PAPER), old.custody.accounts[1]),
+                link=None,
+            ),
         )
         yesterday = (old.user_id, old.partition, msgspec.structs.replace(old.usage[0], reserved=0))
         await storage.commit(together(state_changes(old, new), Changes(order_updates=(filled,), usage=(yesterday,))))
@@ -285,6 +308,7 @@ class StorageContract(ReaderContract):
 
 _COVERED = {
     "inbox", "instruments", "users", "identities", "settings", "sessions", "usage", "subscriptions", "unsubscriptions", "signals",
+    "data_keys", "data_keys_gone", "credentials", "accounts", "links", "links_gone",
     "signals_done", "deliveries", "delivery_updates", "orders", "order_updates", "fills", "positions", "positions_closed", "trades",
     "ledger", "audit", "performance", "outbox", "outbox_done", "inbox_done", "dead_letters", "metrics", "alerts",
 }  # fmt: skip

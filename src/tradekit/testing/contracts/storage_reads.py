@@ -9,6 +9,7 @@ import pytest
 
 from tradekit.domain.audit import GENESIS, link
 from tradekit.domain.changes import Changes
+from tradekit.domain.credentials import DataKey
 from tradekit.domain.errors import Duplicate
 from tradekit.domain.inbox import InboxMessage
 from tradekit.domain.orders import Liquidity, OrderState, Side
@@ -139,6 +140,14 @@ class ReaderContract:
         executed = msgspec.structs.replace(failed, outcome=Outcome.EXECUTED, reason="", detail="")
         await storage.commit(Changes(delivery_updates=(executed,)))
         assert await storage.deliveries(1, limit=9) == [others[1], executed]
+
+    async def test_users_with_keys_are_paged_by_number(self, storage: Storage) -> None:
+        keys = tuple((user_id, 0, DataKey(key_id="k", wrapped=b"w")) for user_id in (3, 1, 2))
+        await storage.commit(Changes(data_keys=keys))
+        assert await storage.users_with_keys() == [1, 2, 3]
+        assert await storage.users_with_keys(after_id=1, limit=1) == [2]
+        await storage.commit(Changes(data_keys_gone=(2,)))
+        assert await storage.users_with_keys() == [1, 3]
 
     async def test_users_with_open_orders_are_found_until_the_last_is_over(self, storage: Storage) -> None:
         orders = [an_order("a", user_id=1), an_order("b", user_id=1), an_order("c", user_id=2, state=OrderState.FILLED)]
@@ -277,7 +286,8 @@ class ReaderContract:
                 assert row.entry.partition == partition
                 head = link(head, row.seq, row.entry)
                 assert row.hash == head
-        assert [row.seq for row in await storage.audit(2, after_seq=2, limit=3)] == [3, 4, 5]
+        second = (await storage.audit(2))[1]
+        assert [row.seq for row in await storage.audit(2, after_id=second.id, limit=3)] == [3, 4, 5]
 
     async def test_forgetting_takes_old_samples_and_finished_messages_only(self, storage: Storage) -> None:
         messages: Sequence[InboxMessage] = [an_inbox_message(n, received_ms=NOW_MS + n) for n in range(1, 6)]

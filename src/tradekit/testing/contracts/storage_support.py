@@ -18,6 +18,7 @@ from tradekit.testing.factories import (
     DAY_MS,
     NOW_MS,
     PARTITIONS,
+    a_custody,
     a_day,
     a_position,
     a_session,
@@ -144,4 +145,5 @@ def a_rich_session(user_id: int = 1) -> SessionState:
         ),
         orders=(a_whole_order(user_id=user_id), an_order("second", user_id=user_id)),
         subscriptions=(a_subscription(symbols=("BTC/USDT",), size=Decimal("0.5"), since_ms=1), a_subscription(source="rsi", since_ms=2)),
+        custody=a_custody(user_id),
     )

@@ -74,10 +74,12 @@ class Account:
         """Pays commissions in this asset, such as BNB, while it lasts; None: in the asset it receives."""
         self.can_trade = True
         self.keys: dict[str, ApiKey] = {}
+        self._keys_made = 0
 
     def new_key(self, created_ms: int, permissions: Permissions | None = None) -> ApiKey:
         """A further key. Keys follow from the account's name and their number, so that a process that restarts has them again."""
-        seed = f"{self.name}/{len(self.keys)}"
+        seed = f"{self.name}/{self._keys_made}"
+        self._keys_made += 1
         key = ApiKey(
             key=sha256(f"key/{seed}".encode()).hexdigest(),
             secret=sha256(f"secret/{seed}".encode()).hexdigest(),

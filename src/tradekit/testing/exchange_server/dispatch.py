@@ -147,6 +147,8 @@ class Dispatcher:
                 invisible_s=fault.delay_s if fault.kind == "invisible" else 0.0,
             )
             return trading.place(venue, owner, parameters, manners), count
+        if fault is not None and fault.kind == "no_trades":
+            return [], count
         body = endpoint.handler(venue, owner, parameters)
         if fault is not None and fault.kind == "late_fill":
             self._fill_later(int(body["orderId"]), fault)

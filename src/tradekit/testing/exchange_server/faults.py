@@ -21,6 +21,7 @@ FaultKind = Literal[
     "partial",
     "late_fill",
     "invisible",
+    "no_trades",
     "duplicate",
     "reorder",
     "lose",
@@ -37,8 +38,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     answers after `delay_s`; `error` answers `status`, `error_code`, `message` without acting (`act=True`: after acting); `rate_limit`
     answers 429 and `ban` 418, both for `delay_s`; `clock` answers -1021; `maintenance` answers 503.
     New orders: `partial` takes `fraction` of what would fill at once; `invisible` hides the order from queries for `delay_s`.
+    Queries: `no_trades` answers myTrades as if nothing had been filled yet.
     Cancels: `late_fill` fills `fraction` of what was canceled, `delay_s` later.
-    Events of a user's stream: `duplicate` sends it twice; `reorder` sends it after the next one (at the latest
+    Events of a user's stream: `duplicate` sends it twice; `reorder` sends it after the next of its type (at the latest
     after `delay_s`, or a tenth of a second); `lose` never sends it; `disconnect` cuts the socket instead.
     """
 
@@ -62,6 +64,7 @@ _FIXED_REQUESTS: dict[str, frozenset[str]] = {
     "partial": frozenset({"POST /api/v3/order"}),
     "invisible": frozenset({"POST /api/v3/order"}),
     "late_fill": frozenset({"DELETE /api/v3/order"}),
+    "no_trades": frozenset({"GET /api/v3/myTrades"}),
 }
 
 

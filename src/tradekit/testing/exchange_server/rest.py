@@ -56,6 +56,13 @@ def _by_symbol(one: int, every: int) -> Callable[[Parameters], int]:
     return lambda parameters: one if "symbol" in parameters else every
 
 
+def _day_ticker_weight(parameters: Parameters) -> int:
+    if "symbols" in parameters:
+        count = parameters.text("symbols").count(",") + 1
+        return next(weight for most, weight in ((20, 2), (100, 40), (10**9, 80)) if count <= most)
+    return 2 if "symbol" in parameters else 80
+
+
 def _depth_weight(parameters: Parameters) -> int:
     limit = parameters.integer("limit", 100)
     return next(weight for most, weight in ((100, 5), (500, 25), (1_000, 50), (10**9, 250)) if limit <= most)
@@ -82,7 +89,7 @@ ENDPOINTS: dict[str, Public | Signed] = {
     "GET /api/v3/avgPrice": Public(queries.average_price, 2),
     "GET /api/v3/ticker/price": Public(queries.prices, _by_symbol(2, 4)),
     "GET /api/v3/ticker/bookTicker": Public(queries.book_tickers, _by_symbol(2, 4)),
-    "GET /api/v3/ticker/24hr": Public(queries.day_tickers, _by_symbol(2, 80)),
+    "GET /api/v3/ticker/24hr": Public(queries.day_tickers, _day_ticker_weight),
     "GET /api/v3/account": Signed(queries.account, 20),
     "GET /api/v3/order": Signed(queries.order, 4),
     "GET /api/v3/openOrders": Signed(queries.open_orders, _by_symbol(6, 80)),

@@ -35,7 +35,7 @@ class UserStreams:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
         self._sockets: defaultdict[int, dict[WebSocket, int | None]] = defaultdict(dict)
-        self._held: dict[int, tuple[bytes, asyncio.TimerHandle]] = {}
+        self._held: dict[int, tuple[str, bytes, asyncio.TimerHandle]] = {}
         self._subscriptions = 0
         self.listen_keys: dict[str, Account] = {}
         venue.listeners.execution = self._on_execution
@@ -68,7 +68,7 @@ class UserStreams:
         return key
 
     def close(self) -> None:
-        for _, timer in self._held.values():
+        for _, _, timer in self._held.values():
             timer.cancel()
         self._held.clear()
 
@@ -88,7 +88,8 @@ class UserStreams:
         return {"e": "outboundAccountPosition", "E": now_ms, "u": now_ms, "B": balances}
 
     def _push(self, account: Account, event: dict[str, Any]) -> None:
-        fault = self._venue.faults.draw_event(str(event["e"]), account.name)
+        kind = str(event["e"])
+        fault = self._venue.faults.draw_event(kind, account.name)
         if fault is not None and fault.kind == "lose":
             return
         if fault is not None and fault.kind == "disconnect":
@@ -96,22 +97,24 @@ class UserStreams:
             return
         body = _encode(event)
         if fault is not None and fault.kind == "reorder" and account.number not in self._held:
-            self._hold(account, body, fault)
+            self._hold(account, kind, body, fault)
             return
         self._send(account, body)
         if fault is not None and fault.kind == "duplicate":
             self._send(account, body)
-        self._let_go(account)
+        held = self._held.get(account.number)
+        if held is not None and held[0] == kind:
+            self._let_go(account)
 
-    def _hold(self, account: Account, body: bytes, fault: Fault) -> None:
+    def _hold(self, account: Account, kind: str, body: bytes, fault: Fault) -> None:
         timer = asyncio.get_running_loop().call_later(fault.delay_s or _REORDER_S, self._let_go, account)
-        self._held[account.number] = (body, timer)
+        self._held[account.number] = (kind, body, timer)
 
     def _let_go(self, account: Account) -> None:
         held = self._held.pop(account.number, None)
         if held is not None:
-            held[1].cancel()
-            self._send(account, held[0])
+            held[2].cancel()
+            self._send(account, held[1])
 
     def _send(self, account: Account, body: bytes) -> None:
         for socket, number in list(self._sockets[account.number].items()):

@@ -11,7 +11,10 @@ from unittest import mock
 
 import msgspec
 
+from tradekit.adapters.sql import writer
 from tradekit.adapters.sql.writer import SqliteWriter
+from tradekit.domain import risk
+from tradekit.domain.audit import GENESIS, link
 from tradekit.domain.changes import NOTHING, Changes
 from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.orders import Fill, Order, OrderReport, OrderState, client_order_id
@@ -25,6 +28,7 @@ from tradekit.engine.lanes import Envelope, Slot
 from tradekit.engine.orchestrator import Orchestrator
 from tradekit.services import reports, trading
 from tradekit.services.decisions import Context, Decision
+from tradekit.services.signals import deliver
 from tradekit.testing.simulation.faulty_exchange import FaultyExchange
 
 replace = msgspec.structs.replace
@@ -116,7 +120,7 @@ def fill_applied_twice() -> Any:
 
 def deliver_twice() -> Any:
     """A signal is acted upon twice: the second time nothing recalls that there was an outcome."""
-    deliver, fan_out = fanout.deliver, Fanout._fan_out
+    fan_out = Fanout._fan_out
     second = False
 
     def deliver_again(state: SessionState, signal: Any, ctx: Context) -> Decision:
@@ -129,8 +133,10 @@ def deliver_twice() -> Any:
 
     async def fan_out_twice(self: Fanout, signal: Any, resumed: bool) -> None:
         nonlocal second
-        for second in (True, False):
-            await fan_out(self, signal, resumed)
+        second = True
+        await fan_out(self, signal, resumed)
+        second = False
+        await fan_out(self, signal, resumed)
 
     return _patched((fanout, "deliver", deliver_again), (Fanout, "_fan_out", fan_out_twice))
 
@@ -162,6 +168,26 @@ def state_before_commit() -> Any:
     return _patched((Orchestrator, "_commit", advance_first), (Orchestrator, "_lost", keep))
 
 
+def entries_while_unresolved() -> Any:
+    """The check for an order of unknown fate is left out."""
+    return _patched((risk, "ENTRY_CHECKS", tuple(check for check in risk.ENTRY_CHECKS if check is not risk._resolved)))
+
+
+def maintenance_admits_entries() -> Any:
+    """The check for maintenance is left out."""
+    return _patched((risk, "ENTRY_CHECKS", tuple(check for check in risk.ENTRY_CHECKS if check is not risk._maintenance)))
+
+
+def maintenance_stops_exits() -> Any:
+    """The check for maintenance is made for exits as well."""
+    return _patched((risk, "EXIT_CHECKS", (risk._maintenance, *risk.EXIT_CHECKS)))
+
+
+def audit_without_a_chain() -> Any:
+    """The hash of a row does not depend on the row before."""
+    return _patched((writer, "link", lambda previous, seq, entry: link(GENESIS, seq, entry)))
+
+
 def notices_to_a_stranger() -> Any:
     """Now and then a message goes to the user who was served before."""
     outgoing = Orchestrator._outgoing
@@ -189,7 +215,10 @@ MUTATIONS: dict[str, tuple[Mutation, frozenset[str]]] = {
     "deliver_twice": (deliver_twice, frozenset({"I15"})),
     "forget_unknown": (forget_unknown, frozenset({"I1", "I14"})),
     "state_before_commit": (state_before_commit, frozenset({"I5", "I6"})),
+    "entries_while_unresolved": (entries_while_unresolved, frozenset({"I4"})),
+    "maintenance_admits_entries": (maintenance_admits_entries, frozenset({"I16"})),
+    "maintenance_stops_exits": (maintenance_stops_exits, frozenset({"I16"})),
+    "audit_without_a_chain": (audit_without_a_chain, frozenset({"I10"})),
     "notices_to_a_stranger": (notices_to_a_stranger, frozenset({"I9"})),
 }
 """By name: how to plant it, and the invariants of which at least one must be seen broken."""
-

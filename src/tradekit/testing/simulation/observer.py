@@ -31,7 +31,8 @@ class Observer:
         """Inbox id by source and message id."""
         self._inbox: dict[int, InboxMessage] = {}
         self._handled: dict[int, int] = {}
-        self._dead: set[int] = set()
+        self._dead: dict[int, str] = {}
+        """Why each dead letter was given up."""
         self._out_of_turn: set[tuple[str, str]] = set()
         self._excused: set[int] = set()
         self._last_handled: dict[tuple[str, LaneClass], int] = {}
@@ -65,8 +66,10 @@ class Observer:
         """The service hears what became of the commit."""
         self._deciding.difference_update((node, user_id) for user_id in users)
         if error is not None:
-            # The messages are taken up again after others.
+            # What was not confirmed is taken up again a moment later, perhaps after others.
             self._excused.update(changes.inbox_done)
+            for message in changes.inbox:
+                self.out_of_turn((message.source, message.message_id))
 
     def durable(self, node: int, changes: Changes) -> None:
         """The commit is on the disk, whatever the service hears."""
@@ -76,7 +79,7 @@ class Observer:
             self.broken("I11", f"node {node} committed although node {self.owner} had taken over")
         for message in changes.inbox:
             self._note_stored(message)
-        self._dead.update(inbox_id for inbox_id, _ in changes.dead_letters)
+        self._dead.update(changes.dead_letters)
         for inbox_id in changes.inbox_done:
             self._note_handled(inbox_id, changes)
         self.shadow.apply(changes)
@@ -153,9 +156,9 @@ class Observer:
         for inbox_id, message in self._inbox.items():
             if inbox_id not in self._handled and inbox_id not in self._dead:
                 self.broken("I7", f"message {message.cause} ({message.text[:40]!r}) was never handled")
-        for inbox_id in sorted(self._dead):
+        for inbox_id, reason in self._dead.items():
             if self._inbox[inbox_id].identity is not None:
-                self.broken("I7", f"message {self._inbox[inbox_id].cause} ({self._inbox[inbox_id].text[:40]!r}) was given up")
+                self.broken("I7", f"message {self._inbox[inbox_id].cause} ({self._inbox[inbox_id].text[:40]!r}) was given up: {reason}")
         self.shadow.finish()
 
     @property

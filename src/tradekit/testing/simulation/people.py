@@ -35,6 +35,7 @@ _ACTIONS: tuple[tuple[int, str], ...] = (
     (3, "nonsense"),
     (3, "chatter"),
     (2, "burst"),
+    (4, "regret"),
 )
 
 
@@ -126,6 +127,14 @@ class Person:
             for _ in range(BURST):
                 self.say(self._random.choice((*QUESTIONS, f"/buy {symbol} {self._quantity(symbol)}")))
             return
+        if action == "regret":
+            # The cancel is there before the venue has answered.
+            self.say(self._limit(symbol) if self._random.random() < 0.5 else self._refused(symbol))
+            self.say("/cancel all")
+            return
+        if action == "buy" and self._random.random() < 0.25:
+            # Once more, before it is known what became of the first.
+            asyncio.get_running_loop().call_later(0.7, self.say, lines["buy"]())
         self._paused = action in {"pause", "panic"} or (self._paused and action != "resume")
         self.say(lines[action]())
 
@@ -147,6 +156,14 @@ class Person:
         price = round_down(quote.price * (1 + away if side == "buy" else 1 - away), instrument.tick_size)
         option = self._random.choice(("", "", "", "post", "ioc", "fok"))
         return f"/{side} {symbol} {self._quantity(symbol)} {text_of(price)} {option}".strip()
+
+    def _refused(self, symbol: str) -> str:
+        """An order that passes every check of ours and that the venue rejects: post-only, at a price that would take."""
+        market = self._market()
+        quote, instrument = (market.quote(symbol), market.instrument(symbol)) if market else (None, None)
+        if quote is None or instrument is None:
+            return f"/buy {symbol} 0.01"
+        return f"/buy {symbol} {self._quantity(symbol)} {text_of(round_down(quote.price * Decimal('1.01'), instrument.tick_size))} post"
 
     def _setting(self) -> str:
         return self._random.choice(

@@ -69,7 +69,8 @@ class Plan:
     """Where to write what is hashed, one JSON line per step; its SHA-256 is the digest."""
     keep: Path | None = None
     """Directory for the database and the venue's book; otherwise a temporary one."""
-    progress: Callable[[float], None] = lambda share: None
+    progress: Callable[[float], None] | None = None
+    """Told now and then how much of the time has passed, as a share of 1."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

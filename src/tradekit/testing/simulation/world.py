@@ -90,7 +90,8 @@ class World:
         slices = 200
         for number in range(slices):
             await anyio.sleep(seconds / slices)
-            self._plan.progress((number + 1) / slices)
+            if self._plan.progress is not None:
+                self._plan.progress((number + 1) / slices)
 
     # The service
 

@@ -36,15 +36,66 @@ def upgrade() -> None:
 
     op.create_table(
         "audit",
-        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("seq", BIG, autoincrement=False, nullable=False),
+        sa.Column("id", BIG, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("seq", BIG, nullable=False),
         sa.Column("subject", TEXT, nullable=False),
         sa.Column("actor", TEXT, nullable=False),
         sa.Column("action", TEXT, nullable=False),
         sa.Column("detail", TEXT, nullable=False),
         sa.Column("time_ms", BIG, nullable=False),
         sa.Column("hash", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("partition", "seq", name=op.f("pk_audit")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_table(
+        "audit_heads",
+        sa.Column("partition", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", BIG, nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("partition", name=op.f("pk_audit_heads")),
+    )
+    op.create_table(
+        "connect_links",
+        sa.Column("user_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("venue", TEXT, nullable=False),
+        sa.Column("sandbox", sa.Boolean(), nullable=False),
+        sa.Column("expires_ms", BIG, nullable=False),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_connect_links")),
+    )
+    op.create_table(
+        "credentials",
+        sa.Column("user_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("venue", TEXT, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.Column("sandbox", sa.Boolean(), nullable=False),
+        sa.Column("permissions", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("created_ms", BIG, nullable=False),
+        sa.Column("verified_ms", BIG, nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "venue", name=op.f("pk_credentials")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "data_keys",
+        sa.Column("user_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("key_id", TEXT, nullable=False),
+        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_data_keys")),
+    )
+    op.create_table(
+        "exchange_accounts",
+        sa.Column("user_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("venue", TEXT, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("mode", TEXT, nullable=False),
+        sa.Column("changed_ms", BIG, nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "venue", name=op.f("pk_exchange_accounts")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -433,6 +484,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_deliveries_user_id_time_ms"))
 
     op.drop_table("deliveries")
+    for table in ("exchange_accounts", "data_keys", "credentials", "connect_links"):
+        op.drop_table(table)
+    op.drop_table("audit_heads")
     op.drop_table("audit")
     with op.batch_alter_table("alerts", schema=None) as batch_op:
         batch_op.drop_index("ix_alerts_open", sqlite_where=sa.text("resolved_ms IS NULL"), postgresql_where=sa.text("resolved_ms IS NULL"))

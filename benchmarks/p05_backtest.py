@@ -1,0 +1,170 @@
+"""P5: a year of one-minute bars, EMA 12/48, about 7,000 round trips; bars per second of CPU, and the same trades as the peer."""
+
+import csv
+import gc
+import random
+import sys
+import tempfile
+import time
+from decimal import Decimal
+from pathlib import Path
+
+from benchmarks.measure import Options, Result, Sample, Verdict, alternate, at_least, at_most, child, medians, peer, tell, unknown
+from tradekit.backtest import Options as BacktestOptions
+from tradekit.backtest import Series, run as backtest
+from tradekit.domain.instruments import Bar, Instrument
+from tradekit.strategies import EmaCross
+from tradekit.strategies.indicators import Ema
+
+ROW, TITLE = "P5", "Backtest of a year of one-minute bars"
+BARS = 525_600
+FAST, SLOW = 12, 48
+CASH, SIZE, FEE = 1_000_000, 1_000, "0.001"
+START_S = 1_640_995_200
+FREQTRADE_SLOWER = "freqtrade needs its own data directory and exchange; measured apart on this kind of machine: 10,900 bars/s"
+
+
+def run(options: Options) -> Result:
+    count = options.size(BARS, 20_000)
+    with tempfile.TemporaryDirectory() as directory:
+        home = Path(directory)
+        data = home / "bars.csv"
+        write_bars(data, count)
+        contestants = {
+            "tradekit": lambda: child("benchmarks.p05_backtest", "tradekit", data, home / "ours.csv"),
+            "an object per bar": lambda: child("benchmarks.p05_backtest", "plain", data, home / "plain.csv"),
+        }
+        if options.peers and _has_backtesting(options.peers):
+            arguments = (data, home / "theirs.csv", FAST, SLOW, CASH, SIZE, FEE)
+            contestants["backtesting.py"] = lambda: child(peer("backtesting_ema.py"), *arguments, python=options.peers)
+        rounds = alternate(contestants, options)
+        median = medians(rounds)
+        same = _compare(home) if "backtesting.py" in median else [unknown("trades equal to backtesting.py's", "trades")]
+    ours = median["tradekit"]["per_s"]
+    theirs = median.get("backtesting.py")
+    verdicts = [
+        at_least(">= 3x backtesting.py", ours / theirs["per_s"], 3, "x") if theirs else unknown(">= 3x backtesting.py", "x"),
+        at_least(">= 0.2x an object per bar", ours / median["an object per bar"]["per_s"], 0.2, "x"),
+        unknown(">= 20x freqtrade", "x"),
+        *same,
+    ]
+    return Result(
+        row=ROW,
+        title=TITLE,
+        figures=median,
+        rounds=rounds,
+        units={"per_s": "bars per second of CPU", "trades": "round trips"},
+        verdicts=verdicts,
+        notes=[
+            f"{count} bars of a seeded random walk in memory; EMA {FAST}/{SLOW} on the close, market orders at the next opening, fee {FEE}.",
+            "Ours: every order passes risk checks, the order path, the matching model and the ledger, in exact decimals.",
+            "An object per bar: the averages and a flag, no order, no money: the limit.",
+            FREQTRADE_SLOWER,
+        ],
+        quick=options.quick,
+    )
+
+
+def _has_backtesting(python: str) -> bool:
+    try:
+        child(peer("backtesting_ema.py"), "present", python=python)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _compare(home: Path) -> list[Verdict]:
+    """Entries and exits by bar, price and quantity; profits within 1e-9 of what was traded."""
+    ours, theirs = (_trades(home / name) for name in ("ours.csv", "theirs.csv"))
+    differing = abs(len(ours) - len(theirs)) + sum(mine[:5] != other[:5] for mine, other in zip(ours, theirs, strict=False))
+    furthest = max((abs(mine[5] - other[5]) / SIZE for mine, other in zip(ours, theirs, strict=False)), default=0.0)
+    return [
+        at_most("trades that differ from backtesting.py's", differing, 0, "trades"),
+        at_most("largest difference of profit per trade, in units of 1e-9 of its size", furthest * 1e9, 1, ""),
+    ]
+
+
+def _trades(path: Path) -> list[tuple[float, ...]]:
+    with path.open(newline="") as text:
+        return [tuple(map(float, row)) for row in csv.reader(text)]
+
+
+def write_bars(path: Path, count: int) -> None:
+    """A walk around a price of 20 with four decimals, the same every time."""
+    chance, price = random.Random(5), 20.0
+    with path.open("w", newline="") as text:
+        writer = csv.writer(text)
+        writer.writerow(("time", "open", "high", "low", "close", "volume"))
+        for number in range(count):
+            opened, close = price, max(5.0, price * (1 + chance.gauss(0, 0.0008)))
+            high, low = max(opened, close) * 1.0002, min(opened, close) * 0.9998
+            writer.writerow((START_S + number * 60, *(f"{value:.4f}" for value in (opened, high, low, close)), 1))
+            price = round(close, 4)
+
+
+def read_bars(path: Path) -> list[Bar]:
+    with path.open(newline="") as text:
+        rows = csv.reader(text)
+        next(rows)
+        return [
+            Bar(
+                symbol="ABC/USD",
+                timeframe_ms=60_000,
+                open_ms=int(row[0]) * 1000,
+                open=Decimal(row[1]),
+                high=Decimal(row[2]),
+                low=Decimal(row[3]),
+                close=Decimal(row[4]),
+                volume=Decimal(row[5]),
+            )
+            for row in rows
+        ]
+
+
+def ours(data: Path, trades: Path) -> Sample:
+    whole = Decimal(1)
+    instrument = Instrument(symbol="ABC/USD", base="ABC", quote="USD", tick_size=Decimal("0.0001"), step_size=whole, min_qty=whole)
+    series = Series.of(read_bars(data), instrument)
+    options = BacktestOptions(cash=Decimal(CASH), fees=Decimal(FEE), settings={"size": str(SIZE)})
+    gc.collect()
+    started = time.process_time()
+    report = backtest(EmaCross(fast=FAST, slow=SLOW), series, options)
+    took = time.process_time() - started
+    with trades.open("w", newline="") as text:
+        writer = csv.writer(text)
+        for trade in report.trades:
+            entry, exit_ = (time_ms // 60_000 - START_S // 60 for time_ms in (trade.entry_ms, trade.exit_ms))
+            writer.writerow((entry, exit_, trade.entry_price, trade.exit_price, trade.quantity, trade.pnl))
+    return {"per_s": report.bars / took, "trades": len(report.trades)}
+
+
+class PlainBar:
+    __slots__ = ("close", "high", "low", "open", "time", "volume")
+
+    def __init__(self, time: int, open: float, high: float, low: float, close: float, volume: float) -> None:  # noqa: A002
+        self.time, self.open, self.high, self.low, self.close, self.volume = time, open, high, low, close, volume
+
+
+def plain(data: Path, trades: Path) -> Sample:
+    del trades
+    with data.open(newline="") as text:
+        rows = csv.reader(text)
+        next(rows)
+        columns = [(int(row[0]), *map(float, row[1:])) for row in rows]
+    gc.collect()
+    fast, slow, above, crossings = Ema(FAST), Ema(SLOW), None, 0
+    started = time.process_time()
+    for row in columns:
+        bar = PlainBar(*row)
+        quick, calm = fast.add(bar.close), slow.add(bar.close)
+        if quick is None or calm is None:
+            continue
+        now = quick > calm
+        if above is not None and now != above:
+            crossings += 1
+        above = now
+    return {"per_s": len(columns) / (time.process_time() - started), "trades": crossings // 2}
+
+
+if __name__ == "__main__":
+    tell(**(ours if sys.argv[1] == "tradekit" else plain)(Path(sys.argv[2]), Path(sys.argv[3])))
