@@ -37,6 +37,7 @@ def run(options: Options) -> Result:
     if "10,000 users" in median:
         large = median["10,000 users"]
         verdicts.append(at_most("requirement still met at 10,000 users: p95 < 100 ms", large["p95_ms"], 100, "ms"))
+        verdicts.append(at_most("requirement at 10,000 users: signal to fill p95 < 5 s", large["end_to_end_p95_ms"], 5_000, "ms"))
         verdicts.append(at_most("0 errors at 10,000 users", sum(large[key] for key in ("errors", "lost", "duplicated")), 0, "of all"))
     return Result(
         row=ROW,

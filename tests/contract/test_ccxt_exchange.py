@@ -12,7 +12,8 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
-from tradekit.adapters.ccxt import CcxtExchange, CcxtFeed, NoCredentials, VenueProfile, profile_for
+from tradekit.adapters.ccxt import CcxtExchange, CcxtFeed, NoCredentials, VenueProfile, profile_for, session, streams
+from tradekit.adapters.ccxt import exchange as exchange_module
 from tradekit.adapters.ccxt.budget import Rank, VenueBusy, WeightBudget
 from tradekit.adapters.ccxt.profiles import Lookup
 from tradekit.adapters.ccxt.tracker import Tracked
@@ -23,7 +24,7 @@ from tradekit.domain.orders import OrderReport, OrderState, Side
 from tradekit.ports.exchange import Exchange
 from tradekit.ports.feed import Feed
 from tradekit.testing.contracts.exchange import ExchangeContract, Move, limit_order, market_order
-from tradekit.testing.exchange_server import ExchangeServer, Fault, Limits, MarketSpec, Permissions, configure
+from tradekit.testing.exchange_server import DEFAULT_MARKETS, ExchangeServer, Fault, Limits, MarketSpec, Permissions, configure
 
 pytest.importorskip("ccxt")
 pytestmark = pytest.mark.anyio
@@ -460,6 +461,79 @@ async def test_venue_that_does_not_answer_at_the_start_says_so():
     server.port = 9
     with pytest.raises(ExchangeUnavailable):
         await connect(server, request_timeout_s=0.5).__aenter__()
+
+
+async def test_users_beyond_the_sockets_are_asked_for(server: ExchangeServer, exchange: CcxtExchange, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(streams, "SOCKETS_MAX", 0)
+    heard = Heard(exchange)
+    await exchange.submit(limit_order("asked for", 39_000))
+    server.trade("BTCUSDT", D(38_900))
+    await heard.until(OrderState.FILLED)
+    assert server.users.listeners(server.account("user-1")) == 0
+
+
+async def test_listener_that_fails_stops_neither_the_stream_nor_the_others(server: ExchangeServer, exchange: CcxtExchange):
+    def broken(report: OrderReport) -> None:
+        raise LookupError(report.client_order_id)
+
+    exchange.listen(broken)
+    heard = Heard(exchange)
+    await exchange.submit(limit_order("heard", 39_000))
+    server.trade("BTCUSDT", D(38_900))
+    await heard.until(OrderState.FILLED)
+
+
+async def test_fault_of_the_credentials_port_takes_no_other_order_with_it(server: ExchangeServer):
+    class Broken(ServerKeys):
+        async def __call__(self, user_id: int) -> VenueKey:
+            if user_id == 2:
+                raise RuntimeError("vault")
+            return await super().__call__(user_id)
+
+    async with connect(server, credentials=Broken(server)) as exchange:
+        outcomes = await exchange.submit_many([market_order("batch", user_id=user_id) for user_id in (1, 2, 3)])
+    assert [type(outcome) for outcome in outcomes] == [OrderReport, ExchangeUnavailable, OrderReport]
+
+
+async def test_commission_in_a_coin_without_a_price_is_estimated():
+    markets = [msgspec.structs.replace(market, base="SHARD" if market.base == "BNB" else market.base) for market in DEFAULT_MARKETS]
+    async with ExchangeServer(markets=markets) as server, connect(server) as exchange:
+        account = server.account("user-1", {"USDT": D(10_000), "SHARD": D(100)})
+        account.fee_asset = "SHARD"
+        priced = await exchange.submit(market_order("priced"))
+        server.halt("SHARDUSDT")
+        exchange._session.instruments.pop("SHARD/USDT")
+        exchange._inquiry._fees._rates.clear()
+        estimated = await exchange.submit(market_order("estimated"))
+    assert abs(priced.fills[0].fee - D("0.40004")) < D("0.00001")
+    assert estimated.fills[0].fee == D("0.40004")
+
+
+async def test_instances_of_users_are_let_go_when_there_are_too_many(
+    server: ExchangeServer, exchange: CcxtExchange, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(session, "CLIENTS_MAX", 3)
+    for user_id in [*range(1, 8), 1]:
+        assert (await exchange.submit(market_order(f"many {user_id}", user_id=user_id))).state is OrderState.FILLED
+        assert len(exchange._session._clients) <= 3
+
+
+async def test_clock_and_markets_are_read_again_and_again(server: ExchangeServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exchange_module, "HOUSEKEEPING_S", 0.02)
+    monkeypatch.setattr(exchange_module, "MARKETS_AGE_MAX_S", 0.0)
+    async with connect(server) as exchange:
+        server.venue.clock_skew_ms = 3_000
+        server.halt("BTCUSDT")
+        await settled(lambda: exchange.clock_offset_ms > 2_500)
+        await settled(lambda: not (exchange.instrument("BTC/USDT") or pytest.fail("gone")).tradable)
+        server.faults.add(Fault(kind="maintenance", requests=("GET /api/v3/time",)))
+        await settled(lambda: server.faults.injected["maintenance"] > 2)
+        assert {instrument.symbol for instrument in exchange.instruments()} == {"BTC/USDT", "ETH/USDT", "BNB/USDT"}
+
+
+async def test_test_site_that_does_not_exist_is_a_coded_refusal(server: ExchangeServer):
+    with pytest.raises(ConfigurationError, match="has no test site"):
+        await CcxtExchange("kraken", ServerKeys(server), SystemClock(), sandbox=True).__aenter__()
 
 
 def test_older_word_of_an_order_changes_nothing():

@@ -40,6 +40,11 @@ def test_every_command_says_what_it_does_and_takes_a_data_directory(run) -> None
         "config show",
         "db migrate",
         "db check",
+        "keys generate",
+        "keys add",
+        "keys list",
+        "keys rotate",
+        "keys revoke-all",
     ):
         shown = run(*words.split(), "--help")
         assert shown.exit_code == 0, words

@@ -68,6 +68,16 @@ def test_within_a_chat_a_fill_overtakes_a_signal() -> None:
     assert [number for _, number in run(waiting, 1)] == [2, 1]
 
 
+def test_of_a_topic_the_newest_goes_even_if_an_older_one_arrives_later() -> None:
+    waiting = channel()
+    unknown, filled, older = message(1, topic="order"), message(2, topic="order"), message(0, topic="order")
+    assert waiting.put(unknown, 0.0) is None
+    assert waiting.put(filled, 0.0) is unknown
+    assert waiting.put(older, 0.0) is older
+    assert waiting.waiting == 1
+    assert [number for _, number in run(waiting, 1)] == [2]
+
+
 def test_a_chat_gets_its_burst_and_then_one_a_second_counted_from_the_answer() -> None:
     waiting = channel(chat_per_s=1, chat_burst=3)
     for number in range(6):

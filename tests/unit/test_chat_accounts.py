@@ -88,8 +88,8 @@ def test_at_a_terminal_the_command_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("url", "private"),
-    [("https://a.b", True), ("http://127.0.0.1:80", True), ("http://[::1]:80", True), ("http://localhost", True), ("http://0.0.0.0:80", False),
-     ("http://10.0.0.1", False), ("http://127.0.0.1.evil.org", False), ("http://localhost.evil.org", False)],
+    [("https://a.b", True), ("http://127.0.0.1:80", True), ("http://[::1]:80", True), ("http://localhost", True),
+     ("http://0.0.0.0:80", False), ("http://10.0.0.1", False), ("http://127.0.0.1.evil.org", False), ("http://localhost.evil.org", False)],
 )  # fmt: skip
 def test_what_cannot_be_overheard(url: str, private: bool) -> None:
     assert is_private(url) is private

@@ -14,18 +14,20 @@ class BarMarket:
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
         self._quotes: dict[Symbol, Quote] = {}
+        self._shown: dict[Symbol, Bar] = {}
         self.last: dict[Symbol, Bar] = {}
         """The last bar that closed; written by whoever drives the time."""
 
     def quote(self, symbol: Symbol) -> Quote | None:
         """The last price, or None before the first."""
-        quote, bar = self._quotes.get(symbol), self.last.get(symbol)
-        if bar is None:
-            return quote
-        closed_ms = bar.close_ms
-        if quote is None or quote.time_ms < closed_ms:
-            quote = self._quotes[symbol] = Quote(symbol=symbol, price=bar.close, time_ms=closed_ms)
-        return quote
+        bar = self.last.get(symbol)
+        if bar is not self._shown.get(symbol):
+            assert bar is not None, "bars are replaced, never taken away"
+            self._shown[symbol] = bar
+            quote = self._quotes.get(symbol)
+            if quote is None or quote.time_ms < bar.close_ms:
+                return self.move(symbol, bar.close, bar.close_ms)
+        return self._quotes.get(symbol)
 
     def move(self, symbol: Symbol, price: Decimal, time_ms: int) -> Quote:
         """A price between two closings."""

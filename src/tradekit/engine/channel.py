@@ -60,12 +60,15 @@ class Channel:
         self.in_flight = 0
 
     def put(self, message: OutgoingMessage, now: float) -> OutgoingMessage | None:
-        """Queue a message; returns the waiting one of the same topic that it replaces."""
+        """Queue a message; returns the waiting one of the same topic that it replaces, or itself if a newer one waits."""
         chat = self._chats.get(message.address)
         if chat is None:
             chat = self._chats[message.address] = _Chat(message.address, Pacer(self._pace.chat_per_s, self._pace.chat_burst))
         topic = message.reply.topic
         old = chat.topics.get(topic) if topic else None
+        if old is not None and old.outbox_id > message.outbox_id:
+            # Read from the storage while a newer one came straight from its commit: the newest counts, not the last to arrive.
+            return message
         if old is not None:
             chat.replaced.add(old.outbox_id)
             self.waiting -= 1

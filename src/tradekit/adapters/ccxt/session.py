@@ -21,7 +21,7 @@ from tradekit.adapters.ccxt.library import Library, load, own_decimals
 from tradekit.adapters.ccxt.profiles import VenueProfile
 from tradekit.adapters.ccxt.verdicts import Kind, Verdict, judge, shown
 from tradekit.domain.credentials import VenueKey
-from tradekit.domain.errors import ExchangeUnavailable
+from tradekit.domain.errors import ConfigurationError, ExchangeUnavailable
 from tradekit.domain.instruments import Instrument, Symbol
 from tradekit.ports.clock import Clock
 
@@ -285,12 +285,22 @@ class VenueSession:
         with own_decimals():
             ccxt = self.library.venue(config)
             if self._sandbox:
-                ccxt.set_sandbox_mode(True)
+                self._enter_sandbox(ccxt)
             if self._prepare is not None:
                 self._prepare(ccxt)
         ccxt.ssl_context = self._ssl
         ccxt.timeout_on_exit = 0
         return ccxt
+
+    def _enter_sandbox(self, ccxt: Any) -> None:
+        if "test" not in ccxt.urls:
+            raise ConfigurationError(
+                setting="exchange",
+                origin="configuration",
+                problem=f"{self.profile.venue} has no test site that ccxt knows",
+                fix="use paper",
+            )
+        ccxt.set_sandbox_mode(True)
 
     def _open_http(self) -> None:
         aiohttp, ssl, certifi = (importlib.import_module(name) for name in ("aiohttp", "ssl", "certifi"))

@@ -11,7 +11,7 @@ from tradekit.domain.amounts import HUNDRED, ONE, parse_amount, text_of
 from tradekit.domain.errors import BadInput, NotFound
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.orders import Order, OrderType, Side, TimeInForce
-from tradekit.domain.replies import Reply
+from tradekit.domain.replies import Priority, Reply
 from tradekit.domain.risk import OrderRequest
 from tradekit.services import trading
 from tradekit.services.decisions import Decision
@@ -41,7 +41,8 @@ def _order(request: Request, side: Side) -> Decision:
 
 
 def _submitted(request: Request, decision: Decision) -> Decision:
-    replies = tuple(trading.order_notice("order.submitted", order, request.ctx) for order in decision.submit)
+    notices = (trading.order_notice("order.submitted", order, request.ctx) for order in decision.submit)
+    replies = tuple(msgspec.structs.replace(notice, priority=Priority.REPLY) for notice in notices)
     return msgspec.structs.replace(decision, replies=replies)
 
 

@@ -124,6 +124,8 @@ def place_oco(venue: Venue, account: Account, parameters: Parameters) -> dict[st
     legs = [_leg(venue, account, parameters, prefix) for prefix in ("above", "below")]
     if legs[0].client_order_id == legs[1].client_order_id or sum(leg.is_stop for leg in legs) == 0:
         raise rejected("The order list's legs do not fit together.")
+    if any(other.is_open for leg in legs for other in venue.by_client_id(account, leg.client_order_id)):
+        raise duplicate_order()
     buying = legs[0].buying
     limit = next((leg for leg in legs if leg.type in {"LIMIT_MAKER"}), None)
     if limit is not None and (limit.price >= market.last if buying else limit.price <= market.last):
