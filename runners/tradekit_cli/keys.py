@@ -16,7 +16,6 @@ from tradekit_cli.output import note, result, result_json, table
 
 ERRAND_S = 600
 """A rotation of many users takes a while."""
-OPERATOR = "operator"
 LINE_MAX = 10_000
 PAGE = 500
 
@@ -98,18 +97,13 @@ def _errand(settings: Settings, errand: wire.Errand) -> dict[str, str | int | bo
     """Have it done by the service that runs on the data directory, or by one that lives for this errand."""
     with connected(settings) as connection:
         connection.settimeout(ERRAND_S)
-        connection.sendall(wire.line_of(wire.Hello(name=OPERATOR)) + wire.line_of(errand))
+        connection.sendall(wire.line_of(errand))
         with connection.makefile("rb") as lines:
-            while line := lines.readline(wire.LINE_BYTES_MAX):
-                match wire.events.decode(line):
-                    case wire.Done(facts=facts):
-                        return facts
-                    case wire.Problem(text=text):
-                        note(f"tradekit: {text}")
-                        raise typer.Exit(errors.FAILURE)
-                    case _:
-                        continue
-    note("tradekit: The service ended the conversation.")
+            line = lines.readline(wire.LINE_BYTES_MAX)
+    answer = wire.events.decode(line) if line else wire.Problem(text="The service ended the conversation.")
+    if isinstance(answer, wire.Done):
+        return answer.facts
+    note(f"tradekit: {answer.text}" if isinstance(answer, wire.Problem) else "tradekit: the service speaks another version of the protocol")
     raise typer.Exit(errors.FAILURE)
 
 

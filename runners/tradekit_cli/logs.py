@@ -17,7 +17,7 @@ _SECRET_TEXT = re.compile(
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 )
 _MASK = "***"
-_CHATTY = ("httpx", "httpcore", "telegram", "aiohttp.access", "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "alembic")
+_CHATTY = ("ccxt", "httpx", "httpcore", "telegram", "aiohttp.access", "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "alembic")
 """Below WARNING these say little, and some of it holds addresses with the bot's token."""
 
 Event = MutableMapping[str, Any]

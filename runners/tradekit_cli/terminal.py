@@ -99,12 +99,12 @@ class TerminalServer:
         messenger: TerminalMessenger,
         on_attach: Callable[[Identity], None],
         welcome: wire.Welcome,
-        operate: Operate,
+        operate: Operate | None = None,
     ) -> None:
         """
         :param accept: makes messages durable; see ``tradekit.engine.intake``.
         :param quiet: waits until everything of a user has come to rest; False when it took too long.
-        :param operate: carries out an errand of whoever owns the data directory.
+        :param operate: carries out an errand of whoever owns the data directory; None: nobody does.
         :param on_attach: called when somebody has attached, so that what waited for them is sent.
         """
         self._path, self._accept, self._quiet, self._messenger = path, accept, quiet, messenger
@@ -142,6 +142,10 @@ class TerminalServer:
 
     async def _conversation(self, stream: SocketStream, lines: BufferedByteReceiveStream) -> None:
         hello = await self._next(lines)
+        if isinstance(hello, wire.Errand):
+            # Nobody sits there to chat: whoever is attached under a name takes that user's messages.
+            await Client(stream, "").write(await self._errand(hello))
+            return
         if not isinstance(hello, wire.Hello) or not re.fullmatch(wire.NAME, hello.name):
             await Client(stream, "").write(wire.Problem(text="Say who you are first."))
             return
@@ -167,10 +171,7 @@ class TerminalServer:
                 typed = text if not text.lstrip().startswith("!") else f"'{text}"
             case wire.Press(data=data):
                 typed = f"!{data}"
-            case wire.Hello():
-                return
             case _:
-                await client.write(await self._errand(request))
                 return
         # Larger than every number before, also those of a former run: such a message needs no look at the storage for repeats.
         self._number = max(time.time_ns(), self._number + 1)
@@ -183,6 +184,8 @@ class TerminalServer:
         await client.write(wire.Quiet(quiet=await self._quiet(identity)))
 
     async def _errand(self, errand: wire.Errand) -> wire.Event:
+        if self._operate is None:
+            return wire.Problem(text="Errands are not done here.")
         try:
             return await self._operate(errand)
         except TradekitError as error:

@@ -22,7 +22,7 @@ _ADDRESS_BYTES_MAX = 100
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """The first line of a terminal: who sits there."""
+    """The first line of a terminal: who sits there. An errand is the only line of its connection."""
 
     name: str = msgspec.field(name="as")
 

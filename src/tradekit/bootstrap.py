@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -20,8 +21,12 @@ from tradekit.backtest.series import Series
 from tradekit.chat.conversation import Conversation
 from tradekit.chat.registry import lane_class
 from tradekit.config import Settings
+from tradekit.domain.credentials import VenueKey
+from tradekit.domain.errors import KeyRefused
 from tradekit.domain.health import Finding
+from tradekit.domain.orders import TradingMode
 from tradekit.domain.risk import TradingPolicy
+from tradekit.engine.custody import KeyCustodian
 from tradekit.engine.market import Market
 from tradekit.engine.service import Options, Service
 from tradekit.ports.accounts import KeyCheck
@@ -35,6 +40,9 @@ from tradekit.ports.strategy import Strategy
 from tradekit.ports.vault import Vault
 from tradekit.strategies import EmaCross, RsiReversion
 
+if TYPE_CHECKING:
+    from tradekit.adapters.ccxt import Credentials
+
 __all__ = [
     "Background",
     "Parts",
@@ -46,6 +54,7 @@ __all__ = [
     "open_reader",
     "open_recordings",
     "open_vault",
+    "venue_credentials",
 ]
 
 DATABASE = "trading_service.db"
@@ -188,6 +197,19 @@ def open_key_check(settings: Settings, clock: Clock) -> KeyCheck | None:
     from tradekit.adapters.ccxt.permissions import CcxtKeyCheck
 
     return CcxtKeyCheck(clock)
+
+
+def venue_credentials(custodian: KeyCustodian, venue: str, mode: TradingMode) -> "Credentials":
+    """What a ccxt adapter signs with: keys of users who chose this mode for the venue, and of nobody else."""
+    from tradekit.adapters.ccxt import NoCredentials
+
+    async def credentials(user_id: int) -> VenueKey:
+        try:
+            return await custodian.signing_key(user_id, venue, mode)
+        except KeyRefused as error:
+            raise NoCredentials(user_id=user_id, venue=venue) from error
+
+    return credentials
 
 
 def open_reader(settings: Settings) -> AbstractAsyncContextManager[Reader]:

@@ -76,10 +76,13 @@ async def test_concurrent_orders_never_pass_the_quota(tmp_path: Path) -> None:
 
 
 async def test_an_error_in_the_hosts_block_arrives_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def host() -> None:
         async with Tradekit.open(settings(tmp_path)) as tk:
             await tk.users.register(ADA)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await host()
 
 
 async def test_a_plan_change_counts_at_once_and_publishing_needs_the_role(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal, getcontext
@@ -413,7 +414,7 @@ async def test_no_error_shows_a_key_or_a_signature(server: ExchangeServer, excha
         for call in (exchange.submit, exchange.find):
             with pytest.raises(ExchangeUnavailable) as caught:
                 await call(market_order(f"secret {kind}"))
-            shown = f"{caught.value} {caught.value.facts}" + "".join(capsys.readouterr())
+            shown = "".join([*traceback.format_exception(caught.value), str(caught.value.facts), *capsys.readouterr()])
             assert key.secret not in shown
             assert key.key not in shown
             assert "signature=" not in shown

@@ -68,6 +68,11 @@ class LiveFeed(FeedContract):
 
     @pytest.fixture
     async def feed(self, server: ExchangeServer) -> AsyncIterator[CcxtFeed]:
+        second_ms = server.venue.now_ms() // 1_000 * 1_000
+        for symbol, price in (("BTCUSDT", D(40_000)), ("ETHUSDT", D(2_500))):
+            # The venue has traded before: so the history is there at once, however fast the quotes come.
+            past = [Candle(second_ms - back * 1_000, price, price + 1, price - 1, price, D(1)) for back in range(60, 0, -1)]
+            server.venue.candles[symbol].load("1s", past)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(trade_for_ever, server)
             async with feed_of(server, websocket=self.websocket, history=3, poll_s=0.0) as feed:

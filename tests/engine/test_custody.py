@@ -13,8 +13,10 @@ from tradekit.adapters.crypto import AesGcmVault, generate_key, read_keys
 from tradekit.chat.render import render
 from tradekit.domain.credentials import CredentialStatus, Permissions, VenueKey
 from tradekit.domain.errors import BadInput, ConfigurationError, ExchangeUnavailable, KeyRefused, SealBroken, UnknownUser
+from tradekit.domain.orders import TradingMode
 from tradekit.engine.custody import RECHECK_AFTER_S
 from tradekit.engine.service import Options
+from tradekit.services.credentials import set_mode
 
 pytestmark = pytest.mark.anyio
 GOOD = Permissions(read=True, trade=True, withdraw=False, address_bound=True)
@@ -280,6 +282,32 @@ async def test_revoking_ends_the_use_at_once(tmp_path: Path) -> None:
         assert await custodian.revoke_all(actor="operator") == 0
         assert (await custodian.add(user_id, "okx", KEY)).version == 2
         assert (await custodian.key(user_id, "okx")).api_key == "a-key"
+
+
+async def test_a_key_signs_only_where_its_user_said_so(tmp_path: Path) -> None:
+    async with keeping(tmp_path, Venue()) as run:
+        user_id, custodian = await ada(run), run.service.custodian
+        await custodian.add(user_id, "binance", KEY)
+
+        async def choose(mode: TradingMode) -> None:
+            await run.service.orchestrator.call(
+                user_id, lambda state, ctx: set_mode(state, "binance", mode, ctx, confirmed=True), cause=f"t/{run.service.token(8)}"
+            )
+
+        for mode in (TradingMode.LIVE, TradingMode.TESTNET):
+            with pytest.raises(KeyRefused, match="NOT_CONFIRMED"):
+                await custodian.signing_key(user_id, "binance", mode)
+        await choose(TradingMode.LIVE)
+        assert await custodian.signing_key(user_id, "binance", TradingMode.LIVE) == KEY
+        with pytest.raises(KeyRefused, match="NOT_CONFIRMED"):
+            await custodian.signing_key(user_id, "binance", TradingMode.TESTNET)
+        await choose(TradingMode.PAPER)
+        with pytest.raises(KeyRefused, match="NOT_CONFIRMED"):
+            await custodian.signing_key(user_id, "binance", TradingMode.LIVE)
+        await choose(TradingMode.LIVE)
+    async with keeping(tmp_path, Venue(), mock_trading=True) as run:
+        with pytest.raises(KeyRefused, match="LIVE_DISABLED"):
+            await run.service.custodian.signing_key(user_id, "binance", TradingMode.LIVE)
 
 
 CANARIES = {

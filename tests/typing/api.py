@@ -6,15 +6,20 @@ from typing import assert_type
 
 import tradekit
 from tradekit import Account, Identity, Order, OrderRequest, Reply, Settings, Side, Signal, TierName, Tradekit
+from tradekit.adapters.ccxt.permissions import CcxtKeyCheck
+from tradekit.adapters.crypto import AesGcmVault
 from tradekit.adapters.feeds import ReplayFeed, SimulatedFeed
 from tradekit.adapters.paper import PaperExchange
 from tradekit.adapters.sql import SqlStorage
 from tradekit.adapters.system import SystemClock, SystemEntropy
 from tradekit.adapters.system.host import PsutilProbe
+from tradekit.domain.credentials import Credential, VenueKey
 from tradekit.domain.portfolio import Position
 from tradekit.domain.signals import Delivery
 from tradekit.domain.users import UserSettings
+from tradekit.engine.custody import Rotation
 from tradekit.engine.market import Market
+from tradekit.ports.accounts import KeyCheck
 from tradekit.ports.clock import Clock
 from tradekit.ports.entropy import Entropy
 from tradekit.ports.exchange import Exchange
@@ -24,6 +29,7 @@ from tradekit.ports.market import MarketView
 from tradekit.ports.messenger import Messenger
 from tradekit.ports.storage import Reader, Storage
 from tradekit.ports.strategy import Strategy
+from tradekit.ports.vault import Vault
 from tradekit.strategies import EmaCross, RsiReversion
 from tradekit_telegram.messenger import TelegramMessenger
 
@@ -44,6 +50,8 @@ async def an_embedder() -> None:
         assert_type(signal, Signal)
         assert_type(await tk.signals.why(ada, signal.signal_id), Delivery | None)
         assert_type(await tk.chat.handle(ada, "/start"), list[Reply])
+        assert_type(await tk.keys.add(ada, "binance", VenueKey(api_key="k", secret="s")), Credential)
+        assert_type(await tk.keys.rotate(), Rotation)
         tk.strategies.add(EmaCross())
         await tk.serve()
 
@@ -62,6 +70,8 @@ def ports(
     market: Market,
     telegram: TelegramMessenger,
     directory: Path,
+    vault: AesGcmVault,
+    key_check: CcxtKeyCheck,
 ) -> None:
     a: Storage = storage
     b: Reader = storage
@@ -75,7 +85,9 @@ def ports(
     j: HostProbe = PsutilProbe(directory)
     k: Strategy = EmaCross()
     m: Strategy = RsiReversion()
-    del a, b, c, d, e, f, g, h, i, j, k, m
+    n: Vault = vault
+    o: KeyCheck = key_check
+    del n, o, a, b, c, d, e, f, g, h, i, j, k, m
 
 
 assert_type(tradekit.__version__, str)

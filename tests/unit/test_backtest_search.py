@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.backtest_support import MINUTE_MS, START_MS, Scripted, flat_bars
-from tradekit.backtest import LooksAhead, Options, Series, build, check_lookahead, run, sweep, walk_forward
+from tradekit.backtest import LooksAhead, Options, Series, StrategyFailed, build, check_lookahead, run, sweep, walk_forward
 from tradekit.backtest.catalog import grid, names, pairs
-from tradekit.domain.errors import BadInput
+from tradekit.domain.errors import BadInput, DataError
 from tradekit.domain.instruments import Bar
 from tradekit.domain.orders import Side
 from tradekit.strategies import EmaCross, RsiReversion
@@ -101,6 +101,17 @@ def test_a_sweep_tries_every_combination_and_puts_the_best_first(workers: int) -
     for each in made:
         alone = run(EmaCross(**{name: int(text) for name, text in each.parameters.items()}), bars)
         assert alone.metrics == each.metrics
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_fails_in_a_worker_is_told_as_it_is(workers: int, tmp_path: Path) -> None:
+    path = tmp_path / "breaking.py"
+    path.write_text(OWN.replace("return Side.BUY", "return 1 / 0"))
+    with pytest.raises(StrategyFailed, match="own failed on the bar of BTC/USDT at 2023-11-15 00:00: ZeroDivisionError"):
+        sweep(partial(build, f"{path}:Own"), {"every": ["1", "2"]}, waves(50), workers=workers)
+    broken = Series.of(waves(50)[:20] + waves(50)[10:])
+    with pytest.raises(DataError, match="not in order of time"):
+        sweep(partial(build, "ema-cross"), {"fast": ["1", "2"]}, broken, workers=workers)
 
 
 def test_a_smaller_fall_is_better() -> None:

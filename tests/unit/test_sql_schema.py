@@ -208,7 +208,16 @@ def test_the_tables_can_be_read_as_models_with_exact_amounts(tmp_path: Path) -> 
     path = str(tmp_path / "tradekit.db")
     database.prepare(path)
     amount = Decimal("-0.1234567890123456789012345678")
-    row = {"user_id": 1, "partition": 2, "kind": "buy", "amount": amount, "fee": Decimal(0), "balance": Decimal("1.50"), "reference": "T1", "time_ms": 3}
+    row = {
+        "user_id": 1,
+        "partition": 2,
+        "kind": "buy",
+        "amount": amount,
+        "fee": Decimal(0),
+        "balance": Decimal("1.50"),
+        "reference": "T1",
+        "time_ms": 3,
+    }
     with migrations.connected(path) as connection, Session(connection) as session:
         session.add(tables.Ledger(**row))
         session.commit()

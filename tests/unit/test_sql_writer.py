@@ -7,19 +7,23 @@ import pytest
 from tradekit.adapters.sql import database
 from tradekit.adapters.sql.writer import SqliteWriter, partitions_of
 from tradekit.domain.changes import TABLES, Changes
+from tradekit.domain.credentials import DataKey
 from tradekit.domain.errors import Duplicate, OwnershipLost, StorageFailed
 from tradekit.domain.users import UserSettings
 from tradekit.testing.factories import (
+    a_credential,
     a_day,
     a_delivery,
     a_fill,
     a_ledger_entry,
+    a_link,
     a_performance,
     a_position,
     a_session,
     a_subscription,
     a_trade,
     a_user,
+    an_account,
     an_audit_entry,
     an_identity,
     an_inbox_message,
@@ -29,7 +33,7 @@ from tradekit.testing.factories import (
 
 OF_NOBODY = {
     "inbox", "instruments", "unsubscriptions", "signals", "signals_done", "positions_closed", "outbox_done", "inbox_done",
-    "dead_letters", "metrics", "alerts",
+    "dead_letters", "metrics", "alerts", "data_keys_gone", "links_gone",
 }  # fmt: skip
 """Rows of the service, and keys that come along with rows of their user."""
 
@@ -99,6 +103,10 @@ def test_the_fence_finds_the_partition_of_every_row_of_a_user(field: str) -> Non
         "sessions": (1, 3, a_session().session),
         "usage": (1, 3, a_day()),
         "subscriptions": (1, 3, a_subscription()),
+        "data_keys": (1, 3, DataKey(key_id="k", wrapped=b"w")),
+        "credentials": a_credential(partition=3),
+        "accounts": (1, 3, an_account()),
+        "links": (1, 3, a_link()),
         "deliveries": a_delivery(partition=3),
         "delivery_updates": a_delivery(partition=3),
         "orders": an_order(partition=3),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 POINTS_MAX = 4000
+FEW = 150
+"""Trades that can be told apart in the picture."""
 INK, FAINT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 LINES = ("#2563a8", "#b7791f", "#6b46c1", "#2c7a7b", "#97266d", "#4a5568")
 UP, DOWN = "#1a7f4b", "#c0392b"
@@ -47,6 +49,7 @@ def draw(report: Report, series: Sequence[Series], path: Path) -> None:
     fall.set_xlim(_when(report.from_ms), _when(report.to_ms))
     for axes in (price, equity, fall):
         _plain(axes)
+    figure.align_ylabels()
     figure.savefig(path, format="png", metadata={"Software": None})
 
 
@@ -60,18 +63,37 @@ def _prices(axes: "Axes", report: Report, series: Sequence[Series]) -> None:
         axes.plot(_times(points), [value / base for _, value in points], color=LINES[index % len(LINES)], linewidth=0.8, label=part.symbol)
         _marks(axes, [trade for trade in report.trades if trade.symbol == part.symbol], base, labelled=not index)
     axes.set_ylabel(f"Price, {series[0].instrument.quote}" if alone else "Price, first = 100")
-    axes.legend(loc="upper left", ncols=4, frameon=False, fontsize=8, labelcolor=INK, bbox_to_anchor=(0, 1.09), borderaxespad=0)
+    axes.legend(
+        loc="lower left", ncols=8, frameon=False, fontsize=8, labelcolor=INK, bbox_to_anchor=(0, 1), borderaxespad=0.2, markerscale=1.5
+    )
 
 
 def _marks(axes: "Axes", trades: Sequence[RoundTrip], base: float, *, labelled: bool) -> None:
-    size = max(7.0, min(40.0, 6000 / max(1, len(trades))))
+    """Entries and exits at their prices, joined when there are few; many are drawn beside the price, so that it stays visible."""
+    few = len(trades) <= FEW
+    if few:
+        for trade in trades:
+            ends = [(trade.entry_ms, float(trade.entry_price)), (trade.exit_ms, float(trade.exit_price))]
+            color = UP if trade.pnl > 0 else DOWN
+            axes.plot(_times(ends), [value / base for _, value in ends], color=color, linewidth=1.6, alpha=0.55, zorder=2)
+    bottom, top = axes.get_ylim()
+    aside = 0 if few else (top - bottom) * 0.02
+    size = 42 if few else max(5.0, 9000 / len(trades))
     for label, marker, color, points in (
-        ("entry", "^", UP, [(trade.entry_ms, float(trade.entry_price)) for trade in trades]),
-        ("exit", "v", DOWN, [(trade.exit_ms, float(trade.exit_price)) for trade in trades]),
+        ("entry", "^", UP, [(trade.entry_ms, float(trade.entry_price) / base - aside) for trade in trades]),
+        ("exit", "v", DOWN, [(trade.exit_ms, float(trade.exit_price) / base + aside) for trade in trades]),
     ):
-        prices = [value / base for _, value in points]
         axes.scatter(
-            _times(points), prices, s=size, marker=marker, color=color, linewidths=0, zorder=3, alpha=0.8, label=label if labelled else None
+            _times(points),
+            [value for _, value in points],
+            s=size,
+            marker=marker,
+            color=color,
+            linewidths=0.5 if few else 0,
+            edgecolors="white",
+            zorder=3,
+            alpha=0.95 if few else 0.7,
+            label=label if labelled else None,
         )
 
 

@@ -5,9 +5,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from itertools import product
-from typing import Self
+from typing import Any, Self
 
 import attrs
 import msgspec
@@ -15,7 +14,7 @@ import msgspec
 from tradekit.backtest.metrics import Metrics
 from tradekit.backtest.run import Options, run
 from tradekit.backtest.series import Data, Series, series_of
-from tradekit.domain.errors import BadInput
+from tradekit.domain.errors import BadInput, TradekitError
 from tradekit.ports.strategy import Strategy
 
 RUNS_MAX = 100_000
@@ -127,7 +126,7 @@ class Workers:
             )
             self._exit.enter_context(pool)
             self._exit.callback(pool.shutdown, cancel_futures=True)
-            self._run = partial(pool.map, _work)
+            self._run = lambda jobs: map(_unpacked, pool.map(_work, jobs))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -163,13 +162,33 @@ class _Bench:
         return Tried(parameters=job.parameters, metrics=report.metrics)
 
 
+@attrs.frozen
+class _Failure:
+    """An error on its way between processes: exceptions with named arguments do not travel by themselves."""
+
+    kind: type[TradekitError]
+    facts: dict[str, Any]
+
+
+_given: list[tuple[Build, tuple[Series, ...], Options]] = []
 _bench: list[_Bench] = []
-"""Of a worker process: set once, when it starts."""
+"""Of a worker process: what it was given when it started, and the same with all bars read, from its first job on."""
 
 
 def _prepare(build: Build, series: tuple[Series, ...], options: Options) -> None:
-    _bench[:] = [_Bench.of(build, series, options)]
+    _given[:] = [(build, series, options)]
 
 
-def _work(job: Job) -> Tried:
-    return _bench[0].work(job)
+def _work(job: Job) -> Tried | _Failure:
+    try:
+        if not _bench:
+            _bench.append(_Bench.of(*_given[0]))
+        return _bench[0].work(job)
+    except TradekitError as error:
+        return _Failure(type(error), error.facts)
+
+
+def _unpacked(outcome: Tried | _Failure) -> Tried:
+    if isinstance(outcome, _Failure):
+        raise outcome.kind(**outcome.facts)
+    return outcome

@@ -17,6 +17,7 @@ from tradekit.domain.errors import (
     Unavailable,
     UnknownUser,
 )
+from tradekit.domain.orders import TradingMode
 from tradekit.domain.sessions import SessionState
 from tradekit.engine.lanes import Completed
 from tradekit.ports.accounts import KeyCheck
@@ -61,10 +62,13 @@ class Rechecked(msgspec.Struct, frozen=True, kw_only=True):
 class KeyCustodian:
     """Holds the vault and the way to ask venues; everything durable goes through the users' lanes."""
 
-    def __init__(self, *, vault: Vault | None, check: KeyCheck | None, reader: Reader, clock: Clock, call: Call) -> None:
+    def __init__(
+        self, *, vault: Vault | None, check: KeyCheck | None, reader: Reader, clock: Clock, call: Call, mock_trading: bool = True
+    ) -> None:
         self._vault, self._check, self._reader, self._clock, self._call = vault, check, reader, clock, call
-        self._open: dict[tuple[int, str], VenueKey] = {}
-        """Keys in use, in the clear: a venue's client holds them as well."""
+        self._mock_trading = mock_trading
+        self._open: dict[tuple[int, str], tuple[VenueKey, TradingMode]] = {}
+        """Keys in use, in the clear: a venue's client holds them as well. With them where the account's orders go."""
         self._noted = 0
 
     @property
@@ -147,23 +151,38 @@ class KeyCustodian:
 
     # Giving out.
 
+    async def signing_key(self, user_id: int, venue: str, mode: TradingMode) -> VenueKey:
+        """As :meth:`key`, for a venue where orders are of this mode: testnet or live.
+
+        :raises KeyRefused: ``LIVE_DISABLED``, or ``NOT_CONFIRMED``: the user did not choose this mode; else as :meth:`key`.
+        """
+        if self._mock_trading:
+            raise KeyRefused(check="LIVE_DISABLED", venue=venue)
+        key, chosen = await self._in_use(user_id, venue)
+        if chosen is not mode:
+            raise KeyRefused(check="NOT_CONFIRMED", venue=venue)
+        return key
+
     async def key(self, user_id: int, venue: str) -> VenueKey:
-        """The user's verified key, for signing. A look into memory, unless it is new or was not used before.
+        """The user's verified key. A look into memory, unless it is new or was not used before.
 
         :raises KeyRefused: ``KEY_MISSING`` or ``KEY_NOT_VERIFIED``.
         :raises SealBroken: it does not open.
         """
+        return (await self._in_use(user_id, venue))[0]
+
+    async def _in_use(self, user_id: int, venue: str) -> tuple[VenueKey, TradingMode]:
         known = self._open.get((user_id, venue))
         while known is None:
             noted = self._noted
-            opened = await self._opened(user_id, venue)
+            custody = await self._custody(user_id)
+            opened = await self._opened(custody, user_id, venue)
             # Taken back while it was being opened: look again.
-            if noted == self._noted:
-                known = self._open[user_id, venue] = opened
+            if noted == self._noted and custody is not None:
+                known = self._open[user_id, venue] = (opened, custody.mode(venue))
         return known
 
-    async def _opened(self, user_id: int, venue: str, *, usable: bool = True) -> VenueKey:
-        custody = await self._custody(user_id)
+    async def _opened(self, custody: Custody | None, user_id: int, venue: str, *, usable: bool = True) -> VenueKey:
         sealed = custody.credential(venue) if custody else None
         if custody is None or sealed is None or custody.data_key is None or not sealed.ciphertext:
             raise KeyRefused(check="KEY_MISSING", venue=venue)
@@ -176,14 +195,17 @@ class KeyCustodian:
         return None if state is None else state.custody
 
     def note(self, changes: Changes) -> None:
-        """Keep up with a commit: what was replaced or taken back is not given out any more."""
-        if changes.credentials or changes.data_keys_gone:
-            self._noted += 1
-            gone = set(changes.data_keys_gone)
-            for credential in changes.credentials:
-                self._open.pop((credential.user_id, credential.venue), None)
-            for user_id, venue in [known for known in self._open if known[0] in gone]:
-                del self._open[user_id, venue]
+        """Keep up with a commit: what was replaced, taken back or given another mode is not given out any more."""
+        if not concerns_keys(changes):
+            return
+        self._noted += 1
+        for credential in changes.credentials:
+            self._open.pop((credential.user_id, credential.venue), None)
+        for user_id, _, account in changes.accounts:
+            self._open.pop((user_id, account.venue), None)
+        gone = set(changes.data_keys_gone)
+        for known in [known for known in self._open if known[0] in gone]:
+            del self._open[known]
 
     def forget(self) -> None:
         """Drop every open key: what a commit of unknown fate may have taken back is read anew."""
@@ -251,7 +273,9 @@ class KeyCustodian:
         user_id, venue, version = credential.user_id, credential.venue, credential.version
         said: Permissions | str
         try:
-            said = await check.check(venue, await self._opened(user_id, venue, usable=False), sandbox=credential.sandbox)
+            said = await check.check(
+                venue, await self._opened(await self._custody(user_id), user_id, venue, usable=False), sandbox=credential.sandbox
+            )
         except KeyRefused as error:
             if error.check == "KEY_MISSING":
                 return "refused"
@@ -280,6 +304,11 @@ class KeyCustodian:
             count += cast("int", completed.result)
         self.forget()
         return count
+
+
+def concerns_keys(changes: Changes) -> bool:
+    """Whether a commit may end the use of a key."""
+    return bool(changes.credentials or changes.accounts or changes.data_keys_gone)
 
 
 def cleaned(key: VenueKey) -> VenueKey:

@@ -17,7 +17,7 @@ from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import DEFAULT_TIERS, Tiers
 from tradekit.domain.users import Identity
-from tradekit.engine.custody import KeyCustodian
+from tradekit.engine.custody import KeyCustodian, concerns_keys
 from tradekit.engine.directory import Directory
 from tradekit.engine.fanout import Fanout
 from tradekit.engine.gateway import Gateway
@@ -104,7 +104,9 @@ class Service:
         self.outbox = Outbox(storage=storage, clock=clock, telemetry=self.telemetry, size_max=options.outbox_size_max)
         self.strategies = StrategyRunner(storage=storage, clock=clock, publish=self._publish, ttl_s=options.signal_ttl_s)
         self.gateway = Gateway(exchange=exchange, clock=clock, telemetry=self.telemetry, post=self._post, post_many=self._post_together)
-        self.custodian = KeyCustodian(vault=vault, check=key_check, reader=storage, clock=clock, call=self._call)
+        self.custodian = KeyCustodian(
+            vault=vault, check=key_check, reader=storage, clock=clock, call=self._call, mock_trading=options.mock_trading
+        )
         self.key_policy = KeyPolicy(
             mock_trading=options.mock_trading, venues=options.venues, entry_url=options.public_url, ready=vault is not None
         )
@@ -281,7 +283,7 @@ class Service:
         if changes.users or changes.identities or changes.subscriptions or changes.unsubscriptions:
             self.directory.note(changes)
             self._sources = None
-        if changes.credentials or changes.data_keys_gone:
+        if concerns_keys(changes):
             self.custodian.note(changes)
         for signal in decision.publish:
             self._publish(signal)
@@ -302,7 +304,7 @@ class Service:
             self.outbox.rescan()
         if changes.signals:
             self.fanout.rescan()
-        if changes.credentials or changes.data_keys_gone:
+        if concerns_keys(changes):
             self.custodian.forget()
 
     def _publish(self, signal: Signal) -> None:

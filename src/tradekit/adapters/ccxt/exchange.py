@@ -216,9 +216,9 @@ class CcxtExchange:
             return refusal_of(order, error.reason, self._clock.now_ms())
         except Failed as failed:
             return await self._unanswered(order, client_id, failed)
-        except Exception as error:
-            # A fault of ours or of the credentials port: it must not take the other orders of the batch with it.
-            log.exception("submission_broke", client_order_id=order.client_order_id)
+        except Exception as error:  # noqa: BLE001 - a fault of ours or of the credentials port must not take the batch's other orders with it
+            # Without the traceback, whose frames hold the key.
+            log.error("submission_broke", client_order_id=order.client_order_id, error=shown(error))
             return ExchangeUnavailable(venue=self.profile.venue, reason=shown(error))
         finally:
             # Also when there is no answer, or nobody waits for it any more: the order may stand, and its events are wanted.

@@ -1,6 +1,7 @@
 """Loading ccxt, and keeping it from what is ours."""
 
 import importlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import localcontext
@@ -43,6 +44,8 @@ async def load(venue: str, *, setting: str = "exchange", origin: str = "configur
 
 
 def _load(venue: str, setting: str, origin: str) -> Library:
+    # At DEBUG ccxt logs every request with its headers, which hold the user's key.
+    logging.getLogger("ccxt").setLevel(logging.WARNING)
     with own_decimals():
         try:
             plain = importlib.import_module("ccxt.async_support")

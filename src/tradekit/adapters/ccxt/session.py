@@ -197,10 +197,10 @@ class VenueSession:
             try:
                 with own_decimals(), anyio.fail_after(self.request_timeout_s):
                     answer = await call(client.ccxt)
-            except TimeoutError as error:
-                raise Failed(Verdict(kind=Kind.SILENT, reason=f"no answer within {self.request_timeout_s:g} s")) from error
-            except Exception as error:
-                raise Failed(self._judge(client, error)) from error
+            except TimeoutError:
+                raise Failed(Verdict(kind=Kind.SILENT, reason=f"no answer within {self.request_timeout_s:g} s")) from None
+            except Exception as error:  # noqa: BLE001 - sorted by what it says; its text holds the signed request and goes no further
+                raise Failed(self._judge(client, error)) from None
             finally:
                 self._observe(client)
         return answer
@@ -252,13 +252,13 @@ class VenueSession:
             fresh = self._clients[user_id] = Client(ccxt, credentials.version)
             if known is not None:
                 await known.ccxt.close_ws_clients()
-            await self._let_go()
+            await self._let_go(user_id)
             return fresh
 
-    async def _let_go(self) -> None:
+    async def _let_go(self, newcomer: int) -> None:
         """Drop the instances that were not used for the longest time, if there are too many."""
         excess = len(self._clients) - CLIENTS_MAX
-        idle = [user_id for user_id, client in self._clients.items() if not client.users][: max(0, excess)]
+        idle = [user_id for user_id, client in self._clients.items() if not client.users and user_id != newcomer][: max(0, excess)]
         for user_id in idle:
             client = self._clients.pop(user_id)
             await client.ccxt.close_ws_clients()
@@ -293,7 +293,8 @@ class VenueSession:
         return ccxt
 
     def _enter_sandbox(self, ccxt: Any) -> None:
-        if "test" not in ccxt.urls:
+        if not ccxt.urls.get("test"):
+            ccxt.session = None
             raise ConfigurationError(
                 setting="exchange",
                 origin="configuration",

@@ -16,6 +16,7 @@ from tradekit.adapters.ccxt.library import own_decimals
 from tradekit.adapters.ccxt.reports import Raw, filled_of, report_of, state_of
 from tradekit.adapters.ccxt.session import Client, Failed, VenueSession
 from tradekit.adapters.ccxt.tracker import Tracked, Tracker
+from tradekit.adapters.ccxt.verdicts import shown
 from tradekit.domain.orders import OrderReport, OrderState
 
 log = structlog.get_logger(__name__)
@@ -71,9 +72,9 @@ class UserStreams:
                     await self._listen_for(user_id)
                 except NoCredentials as error:
                     log.warning("stream_without_key", user=error.user_id)
-                except Exception:
-                    # One user's stream must not end the others'; what it missed is asked for when it is back.
-                    log.exception("stream_broke", user=user_id)
+                except Exception as error:  # noqa: BLE001 - one user's stream must not end the others'; what it missed is asked for later
+                    # Without the traceback, whose frames hold the key.
+                    log.error("stream_broke", user=user_id, error=shown(error))
                 if self._session.clock.monotonic() - started > BACKOFF_MAX_S:
                     backoff_s = BACKOFF_S
                 if self._tracker.open_of(user_id):

@@ -18,7 +18,9 @@ COLUMNS = ("time", "open", "high", "low", "close", "volume")
 DIGITS_MAX = 28
 TIME_MAX_S = 253_402_300_799
 """The end of the year 9999."""
+TIME_DIGITS_MAX = len(str(TIME_MAX_S))
 TICK_DECIMALS_MAX = 8
+PLAIN_EXPONENT_MAX = 18
 
 _GZIP = b"\x1f\x8b"
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?", re.ASCII)
@@ -48,6 +50,7 @@ class Recording:
         """
         first: Bar | None = None
         previous_ms = step_ms = count = decimals = 0
+        finest = Decimal(1)
         for bar in _read(path, symbol, 0):
             if first is None:
                 first = bar
@@ -55,7 +58,11 @@ class Recording:
                 step_ms = bar.open_ms - previous_ms
             previous_ms = bar.open_ms
             count += 1
-            decimals = max(decimals, _decimals(bar.open), _decimals(bar.high), _decimals(bar.low), _decimals(bar.close))
+            for price in (bar.open, bar.high, bar.low, bar.close):
+                # The text is the slow way to know; a remainder of a very large price would not fit a Decimal.
+                if price.adjusted() > PLAIN_EXPONENT_MAX or price % finest:
+                    decimals = max(decimals, _decimals(price))
+                    finest = Decimal(1).scaleb(-min(decimals, TICK_DECIMALS_MAX))
         if first is None:
             raise DataError(path=str(path), problem="has no bars", fix=f"give a file with a line of {','.join(COLUMNS)} per bar")
         return cls(path=path, symbol=symbol, timeframe_ms=step_ms or 60_000, count=count, first=first, decimals=decimals)
@@ -136,7 +143,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _later(text: str, previous: int, line: int) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > len(str(TIME_MAX_S)) or int(text) > TIME_MAX_S:
+    if not text.isascii() or not text.isdigit() or len(text) > TIME_DIGITS_MAX or int(text) > TIME_MAX_S:
         raise _Defect(f"time is {_shown(text)}", "write times as whole Unix seconds, as in 1703923200", line)
     time_s = int(text)
     if time_s == previous:

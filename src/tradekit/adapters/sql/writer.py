@@ -235,8 +235,8 @@ def partitions_of(changes: Changes) -> set[int]:
 
 
 _HOLD = (
-    "users", "credentials", "deliveries", "delivery_updates", "orders", "order_updates", "fills", "trades", "ledger", "audit", "performance",
-    "outbox",
+    "users", "credentials", "deliveries", "delivery_updates", "orders", "order_updates", "fills", "trades", "ledger", "audit",
+    "performance", "outbox",
 )  # fmt: skip
 _KEYED = {
     "identities": 2, "settings": 1, "sessions": 1, "usage": 1, "subscriptions": 1, "positions": 1, "data_keys": 1, "accounts": 1,
