@@ -6,6 +6,7 @@ from typing import assert_type
 
 import tradekit
 from tradekit import Account, Identity, Order, OrderRequest, Reply, Settings, Side, Signal, TierName, Tradekit
+from tradekit.adapters.ccxt import CcxtExchange, CcxtFeed
 from tradekit.adapters.ccxt.permissions import CcxtKeyCheck
 from tradekit.adapters.crypto import AesGcmVault
 from tradekit.adapters.feeds import ReplayFeed, SimulatedFeed
@@ -72,6 +73,8 @@ def ports(
     directory: Path,
     vault: AesGcmVault,
     key_check: CcxtKeyCheck,
+    ccxt_exchange: CcxtExchange,
+    ccxt_feed: CcxtFeed,
 ) -> None:
     a: Storage = storage
     b: Reader = storage
@@ -87,7 +90,9 @@ def ports(
     m: Strategy = RsiReversion()
     n: Vault = vault
     o: KeyCheck = key_check
-    del n, o, a, b, c, d, e, f, g, h, i, j, k, m
+    p: Exchange = ccxt_exchange
+    q: Feed = ccxt_feed
+    del n, o, p, q, a, b, c, d, e, f, g, h, i, j, k, m
 
 
 assert_type(tradekit.__version__, str)

@@ -23,8 +23,16 @@ class TradekitError(Exception):
         """The error's fields, for rendering and logs."""
         return attrs.asdict(self, recurse=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Fields are keyword-only; an error must survive the way between processes.
+        return _rebuilt, (type(self), self.facts)
+
     def __str__(self) -> str:
         return f"{self.code}: " + ", ".join(f"{name}={value}" for name, value in self.facts.items())
+
+
+def _rebuilt(kind: type[TradekitError], facts: dict[str, Any]) -> TradekitError:
+    return kind(**facts)
 
 
 @attrs.define(kw_only=True, eq=False)
