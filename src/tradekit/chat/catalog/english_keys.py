@@ -80,9 +80,12 @@ TEXTS: dict[str, str] = {
     "key.turned_down": "⚠️ Your key for {venue} was made unreadable: {reason:text}.\nA new one: /connect {venue}",
     "key.revoked": "🔑 Your key for {venue} is unreadable now. Delete it there as well. Open orders there are no longer looked after.",
     "key.revoked_all": "⚠️ The operator made your {count:plural key keys} unreadable. Delete what is at the venue too. A new one: /connect",
-    "mode.changed": "✅ {venue}: {mode:word}",
+    "mode.changed": (
+        "✅ {venue}: {mode:word}\n"
+        "[signing] This version still fills every order on paper; the mode only lets your key sign once orders go to venues."
+    ),
     "confirm.live": (
-        "🔴 Real money at {venue}? From then on orders, yours and those of signals you follow, spend what is in that account.\n"
+        "🔴 Real money at {venue}? Orders, yours and those of signals you follow, may then spend what is in that account.\n"
         "You can lose all of it. Good for {valid_s} seconds."
     ),
     "confirm.disconnect": "Make your key for {venue} unreadable? Nobody looks after open orders there then. Good for {valid_s} seconds.",

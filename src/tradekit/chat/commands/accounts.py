@@ -114,7 +114,8 @@ def mode(request: Request) -> Decision:
     decision = credentials.set_mode(request.state, venue, wanted, request.ctx, confirmed=request.confirmed)
     if decision.error is not None:
         return decision
-    return answered(decision, Reply(key="mode.changed", args={"venue": venue, "mode": wanted.value}))
+    signing = "" if wanted is TradingMode.PAPER else "yes"
+    return answered(decision, Reply(key="mode.changed", args={"venue": venue, "mode": wanted.value, "signing": signing}))
 
 
 def _mode(word: str) -> TradingMode:
