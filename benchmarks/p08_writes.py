@@ -129,9 +129,11 @@ def plain(rows: int) -> Sample:
         database.prepare(str(path))
         db = durable(path)
         todo = [
-            (e.user_id, e.partition, e.kind.value, str(e.amount), str(e.fee), str(e.balance), e.reference, e.time_ms) for e in entries(rows)
+            (e.user_id, e.partition, e.kind.value, str(e.amount), str(e.fee), str(e.balance), e.reference, e.time_ms, e.account)
+            for e in entries(rows)
         ]
-        insert = "INSERT INTO ledger (user_id, partition, kind, amount, fee, balance, reference, time_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        insert = "INSERT INTO ledger (user_id, partition, kind, amount, fee, balance, reference, time_ms, account) "
+        insert += "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         with stopwatch(rows, figures):
             db.execute("BEGIN")
             db.executemany(insert, todo)

@@ -4,7 +4,7 @@ import gc
 import importlib.util
 import shlex
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -76,6 +76,8 @@ class Parts:
     strategies: tuple[Strategy, ...] | None = None
     vault: Vault | None = None
     key_check: KeyCheck | None = None
+    venues: Mapping[str, Exchange] | None = None
+    """Exchanges by account (``binance:live``)."""
 
 
 def options_of(settings: Settings) -> Options:
@@ -175,6 +177,7 @@ async def open_parts(settings: Settings, parts: Parts | None = None) -> AsyncIte
             options=options_of(settings),
             vault=parts.vault or (open_vault(settings) if settings.key else None),
             key_check=parts.key_check or open_key_check(settings, clock),
+            venues=parts.venues,
         )
         for strategy in (EmaCross(), RsiReversion()) if parts.strategies is None else parts.strategies:
             service.strategies.add(strategy)

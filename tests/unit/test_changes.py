@@ -17,11 +17,11 @@ def test_together_keeps_every_row_of_every_table_in_order() -> None:
 
 def test_a_decision_writes_its_history_and_the_state_that_changed() -> None:
     old = a_session()
-    new = replace(old, session=replace(old.session, locked_until_ms=1))
+    new = replace(old, session=replace(old.session, day_ends_ms=1))
     history = Changes(audit=(an_audit_entry(),), inbox_done=(1,))
     written = with_state(history, old, new, inbox_done=(2,))
     assert written == together(state_changes(old, new), Changes(inbox_done=(2,)), history)
-    assert written.sessions == ((new.user_id, new.partition, new.session),)
+    assert written.sessions == ((new.user_id, new.partition, "paper", new.session),)
     assert with_state(history, old, old) is history
 
 

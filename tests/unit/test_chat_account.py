@@ -7,7 +7,7 @@ from tradekit.chat.registry import COMMANDS, command_list
 from tradekit.chat.render import render
 from tradekit.domain.orders import Fill, Side
 from tradekit.domain.portfolio import Trade
-from tradekit.domain.sessions import SessionStatus
+from tradekit.domain.sessions import Guard, LockKind, SessionStatus, TradingLock
 from tradekit.domain.tiers import TierName
 from tradekit.domain.users import Role, UserStatus
 
@@ -168,7 +168,8 @@ def test_plan_marks_the_own_one(chat: Chat) -> None:
 def test_status_tells_of_session_service_market_and_subscriptions(chat: Chat) -> None:
     chat.says("/subscribe ema-cross")
     chat.policy = replace(chat.policy, maintenance=True)
-    chat.state = replace(chat.state, session=replace(chat.state.session, locked_until_ms=NOW_MS + 60_000))
+    lock = TradingLock(kind=LockKind.COOLDOWN, until_ms=NOW_MS + 60_000)
+    chat.state = replace(chat.state, session=replace(chat.state.session, guard=Guard(locks=(lock,))))
     text = chat.says("/status")
     for part in (
         "Trading: running",

@@ -15,7 +15,7 @@ from tradekit.domain.errors import KeyRefused
 from tradekit.domain.orders import TradingMode, client_order_id
 from tradekit.domain.users import Identity
 from tradekit.services import credentials
-from tradekit.testing.factories import a_credential
+from tradekit.testing.factories import a_credential, a_position
 
 replace = msgspec.structs.replace
 POLICY = KeyPolicy(mock_trading=False, venues=("binance", "okx"), entry_url="https://trade.example.org", ready=True)
@@ -212,13 +212,25 @@ def test_no_mode_without_what_it_needs(policy: KeyPolicy, key: dict[str, Any], m
     assert chat.reply.key == "mode.changed"
 
 
-def test_no_mode_is_changed_while_something_is_open() -> None:
+def test_each_account_keeps_its_own_cash_and_positions() -> None:
     chat = a_chat(**GOOD).holds()
-    for line in ("/mode binance live", "/connect okx"):
-        chat.says(line)
-    assert chat.state.custody.real == ()
+    paper = chat.state
     chat.says("/mode binance live")
+    chat.presses("Confirm")
+    assert (chat.state.account, chat.state.settings.account) == ("binance:live", "binance:live")
+    assert (chat.state.positions, chat.state.session.cash) == ((), 0)
+    chat.says("/mode binance paper")
+    assert (chat.state.account, chat.state.positions, chat.state.session.cash) == ("paper", paper.positions, paper.session.cash)
+
+
+def test_a_live_account_stays_while_something_is_open_there() -> None:
+    chat = a_chat(**GOOD)
+    chat.says("/mode binance live")
+    chat.presses("Confirm")
+    chat.state = replace(chat.state, positions=(a_position(),))
+    chat.says("/mode binance paper")
     assert chat.reply.key == "error.account_in_use"
+    assert chat.state.account == "binance:live"
 
 
 def test_a_test_key_ends_a_live_account_but_not_under_an_open_position() -> None:
@@ -230,7 +242,7 @@ def test_a_test_key_ends_a_live_account_but_not_under_an_open_position() -> None
     test_key = a_credential(user_id=7, partition=3, version=2, sandbox=True)
     decision = credentials.connect(chat.state, test_key, data_key, chat.ctx(), actor="user")
     assert decision.state.custody.mode("binance") is TradingMode.PAPER
-    chat.holds()
+    chat.state = replace(chat.state, positions=(a_position(),))
     with pytest.raises(KeyRefused, match="ACCOUNT_IN_USE"):
         credentials.connect(chat.state, test_key, data_key, chat.ctx(), actor="user")
 

@@ -5,6 +5,7 @@ import pytest
 from tests.unit.chat_support import NOW_MS, Chat, NoHistory, replace, unfilled
 from tradekit.chat.render import render
 from tradekit.domain.orders import OrderState, Side
+from tradekit.domain.sessions import Guard, LockKind, TradingLock
 from tradekit.domain.signals import Delivery, Outcome, Signal
 from tradekit.domain.users import Role
 from tradekit.services import signals
@@ -173,7 +174,7 @@ def test_every_denial_of_a_signal_is_told_with_all_its_facts(chat: Chat) -> None
         assert delivered(chat, a_signal()).outcome is Outcome.SKIPPED
     for session in (
         {"cash": Decimal(50)},
-        {"locked_until_ms": NOW_MS + 9_000},
+        {"guard": Guard(locks=(TradingLock(kind=LockKind.COOLDOWN, until_ms=NOW_MS + 9_000),))},
         {"peak_equity": Decimal(100_000)},
         {"day_start_equity": Decimal(20_000)},
     ):

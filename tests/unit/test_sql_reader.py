@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_stored_value_that_is_none_is_an_error_not_a_guess(tmp_path: Path, damage: str, problem: str) -> None:
     path = tmp_path / "tradekit.db"
     async with open_storage(path, clock=FixedClock()) as storage:
-        await storage.commit(Changes(users=(a_user(),), sessions=((1, 0, TradingSession()),)))
+        await storage.commit(Changes(users=(a_user(),), sessions=((1, 0, "paper", TradingSession()),)))
     with sqlite3.connect(path) as db:
         db.execute(damage)
     db.close()

@@ -29,6 +29,8 @@ WRITES = [
     *statements.BEFORE_POSITIONS,
     statements.POSITIONS,
     statements.POSITIONS_CLOSED,
+    statements.RULES,
+    statements.RULES_GONE,
     *statements.BEFORE_AUDIT,
     statements.AUDIT,
     *statements.AFTER_AUDIT,
@@ -38,6 +40,10 @@ SCANS_ALLOWED = {
     "DIRECTORY": {"identities"},  # asks for every identity
     "FOLLOWERS": {"subscriptions"},  # asks for every subscription
     "INSTRUMENTS": {"instruments"},  # asks for every instrument
+    "RULES": {"rules"},  # asks for every rule
+    "CONTROLS": {"controls"},  # asks for every limit
+    "USERS_WITH_ACCOUNTS": {"exchange_accounts"},  # asks for every account
+    "DISCREPANCIES": {"discrepancies"},  # the last rows by their index
     "RECENT_MESSAGE_KEYS": {"inbox"},  # the last rows by primary key
     "SIGNALS": {"signals"},  # the last rows by primary key
     "ALERTS": {"alerts"},  # the last rows by primary key
@@ -217,6 +223,7 @@ def test_the_tables_can_be_read_as_models_with_exact_amounts(tmp_path: Path) -> 
         "balance": Decimal("1.50"),
         "reference": "T1",
         "time_ms": 3,
+        "account": "paper",
     }
     with migrations.connected(path) as connection, Session(connection) as session:
         session.add(tables.Ledger(**row))

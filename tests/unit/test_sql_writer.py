@@ -14,11 +14,13 @@ from tradekit.testing.factories import (
     a_credential,
     a_day,
     a_delivery,
+    a_discrepancy,
     a_fill,
     a_ledger_entry,
     a_link,
     a_performance,
     a_position,
+    a_rule,
     a_session,
     a_subscription,
     a_trade,
@@ -33,7 +35,8 @@ from tradekit.testing.factories import (
 
 OF_NOBODY = {
     "inbox", "instruments", "unsubscriptions", "signals", "signals_done", "positions_closed", "outbox_done", "inbox_done",
-    "dead_letters", "metrics", "alerts", "data_keys_gone", "links_gone",
+    "dead_letters", "metrics", "alerts", "data_keys_gone", "links_gone", "rules_gone",
+    "controls",
 }  # fmt: skip
 """Rows of the service, and keys that come along with rows of their user."""
 
@@ -100,7 +103,9 @@ def test_the_fence_finds_the_partition_of_every_row_of_a_user(field: str) -> Non
         "users": a_user(partition=3),
         "identities": (an_identity(), 1, 3),
         "settings": (1, 3, UserSettings()),
-        "sessions": (1, 3, a_session().session),
+        "sessions": (1, 3, "paper", a_session().session),
+        "discrepancies": a_discrepancy(partition=3),
+        "rules": (1, 3, a_rule()),
         "usage": (1, 3, a_day()),
         "subscriptions": (1, 3, a_subscription()),
         "data_keys": (1, 3, DataKey(key_id="k", wrapped=b"w")),
@@ -112,7 +117,7 @@ def test_the_fence_finds_the_partition_of_every_row_of_a_user(field: str) -> Non
         "orders": an_order(partition=3),
         "order_updates": an_order(partition=3),
         "fills": a_fill(partition=3),
-        "positions": (1, 3, a_position()),
+        "positions": (1, 3, "paper", a_position()),
         "trades": a_trade(partition=3),
         "ledger": a_ledger_entry(partition=3),
         "audit": an_audit_entry(partition=3),

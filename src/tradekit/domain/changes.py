@@ -8,20 +8,24 @@ from msgspec.structs import astuple
 
 from tradekit.domain.alerts import Alert, MetricSample
 from tradekit.domain.audit import AuditEntry
+from tradekit.domain.controls import Control
 from tradekit.domain.credentials import ConnectLink, Credential, Custody, DataKey, ExchangeAccount
+from tradekit.domain.discrepancies import Discrepancy
 from tradekit.domain.inbox import InboxMessage
 from tradekit.domain.instruments import Instrument, Symbol
 from tradekit.domain.orders import Fill, Order
 from tradekit.domain.performance import DayPerformance
 from tradekit.domain.portfolio import LedgerEntry, Position, Trade
 from tradekit.domain.replies import OutgoingMessage
-from tradekit.domain.sessions import SessionState, TradingSession
+from tradekit.domain.rules import UserRule
+from tradekit.domain.sessions import Book, SessionState, TradingSession, books
 from tradekit.domain.signals import Delivery, Signal, Subscription
 from tradekit.domain.usage import DayUsage
 from tradekit.domain.users import Identity, User, UserSettings
 
 UserId = int
 Partition = int
+Account = str
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +37,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """Inserted, or replaced."""
     identities: tuple[tuple[Identity, UserId, Partition], ...] = ()
     settings: tuple[tuple[UserId, Partition, UserSettings], ...] = ()
-    sessions: tuple[tuple[UserId, Partition, TradingSession], ...] = ()
+    sessions: tuple[tuple[UserId, Partition, Account, TradingSession], ...] = ()
     usage: tuple[tuple[UserId, Partition, DayUsage], ...] = ()
     subscriptions: tuple[tuple[UserId, Partition, Subscription], ...] = ()
     unsubscriptions: tuple[tuple[UserId, str], ...] = ()
@@ -57,10 +61,16 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """New orders: a known client_order_id fails the commit with Duplicate."""
     order_updates: tuple[Order, ...] = ()
     fills: tuple[Fill, ...] = ()
-    positions: tuple[tuple[UserId, Partition, Position], ...] = ()
-    positions_closed: tuple[tuple[UserId, Symbol], ...] = ()
+    positions: tuple[tuple[UserId, Partition, Account, Position], ...] = ()
+    positions_closed: tuple[tuple[UserId, Account, Symbol], ...] = ()
     trades: tuple[Trade, ...] = ()
     ledger: tuple[LedgerEntry, ...] = ()
+    discrepancies: tuple[Discrepancy, ...] = ()
+    """Inserted, or replaced under the same key."""
+    rules: tuple[tuple[UserId, Partition, UserRule], ...] = ()
+    rules_gone: tuple[tuple[UserId, str], ...] = ()
+    """User and name."""
+    controls: tuple[Control, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
     performance: tuple[DayPerformance, ...] = ()
     outbox: tuple[OutgoingMessage, ...] = ()
@@ -123,20 +133,49 @@ def _state_rows(old: SessionState, new: SessionState) -> dict[str, Any]:
         rows["identities"] = tuple((identity, user_id, partition) for identity in new.identities if identity not in known)
     if new.settings is not old.settings or (old.user is None and new.user is not None):
         rows["settings"] = ((user_id, partition, new.settings),)
-    if new.session is not old.session:
-        rows["sessions"] = ((user_id, partition, new.session),)
+    rows |= _book_rows(old, new)
     if new.usage is not old.usage:
         rows["usage"] = tuple((user_id, partition, day) for day in new.usage if day not in old.usage)
     if new.subscriptions is not old.subscriptions:
         sources = {subscription.source for subscription in new.subscriptions}
         rows["subscriptions"] = tuple((user_id, partition, s) for s in new.subscriptions if s not in old.subscriptions)
         rows["unsubscriptions"] = tuple((user_id, s.source) for s in old.subscriptions if s.source not in sources)
-    if new.positions is not old.positions:
-        held = {position.symbol for position in new.positions}
-        rows["positions"] = tuple((user_id, partition, p) for p in new.positions if p not in old.positions)
-        rows["positions_closed"] = tuple((user_id, p.symbol) for p in old.positions if p.symbol not in held)
+    if new.rules is not old.rules:
+        names = {rule.name for rule in new.rules}
+        rows["rules"] = tuple((user_id, partition, rule) for rule in new.rules if rule not in old.rules)
+        rows["rules_gone"] = tuple((user_id, rule.name) for rule in old.rules if rule.name not in names)
     if new.custody is not old.custody:
         rows |= _custody_rows(user_id, partition, old.custody, new.custody)
+    return rows
+
+
+def _book_rows(old: SessionState, new: SessionState) -> dict[str, Any]:
+    """Of every account what differs; nearly always there is one account."""
+    if old.account == new.account and old.shelf is new.shelf:
+        return _rows_of_book(new.user_id, new.partition, new.account, old, new)
+    before = {book.account: book for book in books(old)}
+    rows: dict[str, Any] = {}
+    for book in books(new):
+        known = before.get(book.account) or Book(account=book.account, session=NEVER)
+        for name, column in _rows_of_book(new.user_id, new.partition, book.account, known, book).items():
+            rows[name] = (*rows.get(name, ()), *column)
+    return rows
+
+
+NEVER = TradingSession()
+"""The session of an account that was not there before."""
+
+
+def _rows_of_book(
+    user_id: UserId, partition: Partition, account: Account, old: SessionState | Book, new: SessionState | Book
+) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    if new.session is not old.session:
+        rows["sessions"] = ((user_id, partition, account, new.session),)
+    if new.positions is not old.positions:
+        held = {position.symbol for position in new.positions}
+        rows["positions"] = tuple((user_id, partition, account, p) for p in new.positions if p not in old.positions)
+        rows["positions_closed"] = tuple((user_id, account, p.symbol) for p in old.positions if p.symbol not in held)
     return rows
 
 

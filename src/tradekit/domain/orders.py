@@ -18,10 +18,24 @@ class Side(StrEnum):
 
 
 class OrderType(StrEnum):
-    """How the order is priced."""
+    """How the order is priced, and what makes it go to market."""
 
     MARKET = "market"
     LIMIT = "limit"
+    STOP = "stop"
+    """Market once the trigger price is reached from the better side: a sell below the market, a buy above it."""
+    STOP_LIMIT = "stop_limit"
+    """Limit at ``price`` once the trigger price is reached."""
+    TRAILING_STOP = "trailing_stop"
+    """A stop whose trigger follows the best price at a distance of ``terms.trail_pct``."""
+    TAKE_PROFIT = "take_profit"
+    """Market once the trigger price is reached from the worse side: a sell above the market, a buy below it."""
+    TIME_EXIT = "time_exit"
+    """Market at a time."""
+
+
+CONDITIONAL = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.TAKE_PROFIT, OrderType.TIME_EXIT})
+"""Types that wait for a trigger."""
 
 
 class TimeInForce(StrEnum):
@@ -83,6 +97,87 @@ def may_become(old: OrderState, new: OrderState) -> bool:
     return new in TRANSITIONS.get(old, frozenset()) or (old == new and old not in TERMINAL)
 
 
+PAPER = "paper"
+"""The account whose orders the paper exchange fills."""
+
+
+def account_name(venue: str, mode: TradingMode) -> str:
+    """The name of a user's account: ``paper``, ``binance:live``, ``binance:testnet``."""
+    return PAPER if mode is TradingMode.PAPER else f"{venue}:{mode}"
+
+
+def venue_of(account: str) -> str:
+    """The venue of an account."""
+    return account.partition(":")[0]
+
+
+def mode_of(account: str) -> TradingMode:
+    """Whose money an account holds."""
+    return TradingMode(account.partition(":")[2] or TradingMode.PAPER)
+
+
+class TakeProfit(msgspec.Struct, frozen=True, gc=False):
+    """A rung of a take-profit ladder, in percent."""
+
+    distance_pct: Decimal
+    """Above the entry's average price."""
+    share_pct: Decimal = Decimal(100)
+    """Of what the entry bought."""
+
+
+class Bracket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The exits an entry gets as soon as it fills; one cancels the other (OCO). Distances in percent of the entry's average price."""
+
+    stop_loss_pct: Decimal | None = None
+    trailing_pct: Decimal | None = None
+    take_profits: tuple[TakeProfit, ...] = ()
+    """Nearest first; shares add up to 100 at most."""
+    time_exit_s: int = 0
+    """Sell what is left so long after the first fill; 0: never."""
+
+    def __bool__(self) -> bool:
+        """Whether there is any exit."""
+        return bool(self.stop_loss_pct or self.trailing_pct or self.take_profits or self.time_exit_s)
+
+
+class Amendment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an order shall become once its cancellation is confirmed."""
+
+    client_order_id: str
+    """Of the replacement."""
+    quantity: Decimal
+    """Of the replacement, what the old order filled not included."""
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What only some orders have."""
+
+    trigger_price: Decimal | None = None
+    """Quote currency; of a trailing stop the present one."""
+    trail_pct: Decimal | None = None
+    """Distance of a trailing stop, percent of the best price."""
+    trigger_ms: int = 0
+    """When a time exit goes to market."""
+    native: bool = False
+    """The trigger is the venue's; otherwise the order is held here until it fires."""
+    list_id: str = ""
+    """Orders of one list cancel each other; the id of the entry that made them, or of the first."""
+    bracket: Bracket | None = None
+    """Exits to set once this entry fills."""
+    replaces: str = ""
+    """client_order_id of the order that this one was amended from."""
+    amendment: Amendment | None = None
+    """Set while, and after, this order is canceled in order to be replaced."""
+    foreign: bool = False
+    """Placed at the venue by somebody else and adopted."""
+
+
+PLAIN = Terms()
+"""Of orders without any; one value for all, so that it costs nothing."""
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a user wants of a venue, and how far it has come."""
 
@@ -104,6 +199,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reduce_only: bool = False
     """An exit: it may only make the position smaller."""
     mode: TradingMode = TradingMode.PAPER
+    account: str = PAPER
+    """Which of the user's accounts it belongs to (:func:`account_name`)."""
+    terms: Terms = PLAIN
     state: OrderState = OrderState.SUBMITTED
     reason: str = ""
     """Code of a denial, rejection or cancellation."""
@@ -137,6 +235,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Whether it may still fill."""
         return self.state not in TERMINAL
 
+    @property
+    def held(self) -> bool:
+        """Whether it waits here for its trigger: no venue knows of it."""
+        return self.state is OrderState.INITIALIZED
+
+
+def as_sent(order: Order) -> Order:
+    """The order as the venue gets it: once a trigger that is watched here has fired, market or limit."""
+    if order.type not in CONDITIONAL or order.terms.native:
+        return order
+    kind = OrderType.LIMIT if order.price is not None else OrderType.MARKET
+    return msgspec.structs.replace(order, type=kind)
+
 
 class Liquidity(StrEnum):
     """Whether the fill made or took the price."""
@@ -157,10 +268,22 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     quantity: Decimal
     price: Decimal
     fee: Decimal
-    """In quote currency."""
+    """In quote currency, or what the fee was worth in it."""
+    fee_currency: str = ""
+    """What the fee was paid in; empty: the quote currency."""
+    fee_paid: Decimal = ZERO
+    """In ``fee_currency``, when that is not the quote currency."""
     liquidity: Liquidity = Liquidity.TAKER
     time_ms: int
     """When the venue executed it."""
+    account: str = PAPER
+
+    @property
+    def net_quantity(self) -> Decimal:
+        """Base currency by which the position changes: a fee paid in it comes off what was bought, or is sold on top."""
+        if not self.fee_paid or self.fee_currency != self.symbol.partition("/")[0]:
+            return self.quantity
+        return self.quantity - self.fee_paid if self.side is Side.BUY else self.quantity + self.fee_paid
 
 
 class OrderReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 
 from tradekit.domain.amounts import ZERO
+from tradekit.domain.orders import PAPER
 
 
 class DayPerformance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -14,6 +15,7 @@ class DayPerformance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     partition: int
     day: str
     """ISO date in the user's time zone."""
+    account: str = PAPER
     fills: int
     trades: int
     """Round trips closed on that day."""

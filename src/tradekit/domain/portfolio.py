@@ -7,7 +7,7 @@ import msgspec
 
 from tradekit.domain.amounts import ZERO, money
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import Fill, Side
+from tradekit.domain.orders import PAPER, Fill, Side
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -52,6 +52,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     closed_ms: int
     closing_order: str
     """client_order_id of the order that closed it; one trade per closing order."""
+    account: str = PAPER
 
 
 class LedgerKind(StrEnum):
@@ -60,6 +61,8 @@ class LedgerKind(StrEnum):
     DEPOSIT = "deposit"
     BUY = "buy"
     SELL = "sell"
+    ADJUSTMENT = "adjustment"
+    """The venue's balance differed from ours and was taken over: a deposit or withdrawal there, or a discrepancy."""
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -77,6 +80,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reference: str
     """Trade id of the fill, or the cause of a deposit."""
     time_ms: int
+    account: str = PAPER
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -90,23 +94,30 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trade: Trade | None
 
 
-def book(fill: Fill, cash: Decimal, position: Position | None) -> Booked:
+def book(fill: Fill, cash: Decimal, position: Position | None, account: str = PAPER) -> Booked:
     """Apply a fill: cash moves by the cost flow and the fee, each rounded once; the position follows.
 
-    A sale releases cost in proportion to the quantity sold, so what is left keeps its average.
+    A sale releases cost in proportion to the quantity sold, so what is left keeps its average. What is sold beyond the position (the
+    user's own coins, by an order of theirs) moves cash alone. A fee in base currency changes the
+    position instead of the cash; one in a third currency neither. What it was worth counts in the round trip's result all the same,
+    except of a buy in base currency: there the same money bought less.
     """
-    flow, fee = money(fill.quantity * fill.price), money(fill.fee)
+    flow = money(fill.quantity * fill.price)
     buying = fill.side is Side.BUY
-    amount = -flow - fee if buying else flow - fee
+    foreign = bool(fill.fee_paid)
+    from_cash = ZERO if foreign else money(fill.fee)
+    fee = ZERO if foreign and fill.net_quantity != fill.quantity else money(fill.fee)
+    amount = -flow - from_cash if buying else flow - from_cash
     entry = LedgerEntry(
         user_id=fill.user_id,
         partition=fill.partition,
         kind=LedgerKind.BUY if buying else LedgerKind.SELL,
         amount=amount,
-        fee=fee,
+        fee=from_cash,
         balance=cash + amount,
         reference=fill.trade_id,
         time_ms=fill.time_ms,
+        account=account,
     )
     if buying:
         return Booked(cash=entry.balance, position=_bought(fill, flow, fee, position), ledger=entry, realized=ZERO, trade=None)
@@ -115,16 +126,14 @@ def book(fill: Fill, cash: Decimal, position: Position | None) -> Booked:
 
 
 def _bought(fill: Fill, flow: Decimal, fee: Decimal, held: Position | None) -> Position:
-    paid = flow + fee
+    paid, gained = flow + fee, fill.net_quantity
     if held is None:
-        return Position(
-            symbol=fill.symbol, quantity=fill.quantity, cost=paid, opened_ms=fill.time_ms, bought=fill.quantity, spent=paid, fees=fee
-        )
+        return Position(symbol=fill.symbol, quantity=gained, cost=paid, opened_ms=fill.time_ms, bought=gained, spent=paid, fees=fee)
     return msgspec.structs.replace(
         held,
-        quantity=held.quantity + fill.quantity,
+        quantity=held.quantity + gained,
         cost=held.cost + paid,
-        bought=held.bought + fill.quantity,
+        bought=held.bought + gained,
         spent=held.spent + paid,
         fees=held.fees + fee,
         entry_orders=held.entry_orders + 1,
@@ -132,14 +141,17 @@ def _bought(fill: Fill, flow: Decimal, fee: Decimal, held: Position | None) -> P
 
 
 def _sold(fill: Fill, flow: Decimal, fee: Decimal, held: Position | None) -> tuple[Position | None, Decimal, Trade | None]:
-    if held is None or fill.quantity > held.quantity:
-        raise ValueError(f"fill {fill.trade_id} sells {fill.quantity} {fill.symbol}, more than is held")
+    if held is None:
+        return None, ZERO, None
+    given = min(fill.net_quantity, held.quantity)
     proceeds = flow - fee
-    if fill.quantity < held.quantity:
-        released = money(held.cost * fill.quantity / held.quantity)
+    if given < fill.net_quantity:
+        proceeds = money(proceeds * given / fill.net_quantity)
+    if given < held.quantity:
+        released = money(held.cost * given / held.quantity)
         left = msgspec.structs.replace(
             held,
-            quantity=held.quantity - fill.quantity,
+            quantity=held.quantity - given,
             cost=held.cost - released,
             received=held.received + proceeds,
             fees=held.fees + fee,

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from tradekit.domain.amounts import HUNDRED, ZERO, is_multiple, money
+from tradekit.domain.controls import GlobalState
 from tradekit.domain.instruments import Instrument, Quote
 from tradekit.domain.orders import OrderType, Side, TimeInForce
 from tradekit.domain.portfolio import Position
@@ -59,14 +60,6 @@ class Denial(msgspec.Struct, frozen=True):
     facts: dict[str, str] = {}
 
 
-class GlobalState(StrEnum):
-    """What the operator allows for everyone."""
-
-    NORMAL = "normal"
-    REDUCING = "reducing"
-    HALTED = "halted"
-
-
 class TradingPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for every user."""
 
@@ -105,6 +98,10 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     equity: Decimal
     """Cash plus positions at market, quote currency."""
     now_ms: int
+    settled: bool = True
+    """Whether the account agrees with its venue."""
+    account_problem: str = ""
+    """Code of why nothing can be sent from the account."""
 
     @property
     def price(self) -> Decimal:
@@ -155,7 +152,7 @@ def _session_active(case: Case) -> Denial | None:
     status = case.state.session.status
     if status in INACTIVE:
         return Denial(Check.SESSION_NOT_ACTIVE, {"status": status.value})
-    return None
+    return None if case.settled else Denial(Check.SESSION_NOT_ACTIVE, {"status": SessionStatus.RECONCILING.value})
 
 
 def _not_halted(case: Case) -> Denial | None:
@@ -174,6 +171,12 @@ def _account(case: Case) -> Denial | None:
     user = case.state.user
     if user is None or user.status != "active":
         return Denial(Check.ACCOUNT_INVALID, {"status": "unregistered" if user is None else user.status.value})
+    return _account_reachable(case)
+
+
+def _account_reachable(case: Case) -> Denial | None:
+    if case.account_problem:
+        return Denial(Check.ACCOUNT_INVALID, {"status": case.account_problem, "account": case.state.account})
     return None
 
 
@@ -202,9 +205,9 @@ def _instrument_tradable(case: Case) -> Denial | None:
 
 
 def _not_locked(case: Case) -> Denial | None:
-    until_ms = case.state.session.locked_until_ms
-    if case.now_ms < until_ms:
-        return Denial(Check.LOCKED, {"lock": "cooldown", "until_ms": str(until_ms), "zone": case.state.settings.time_zone})
+    for lock in case.state.session.guard.locks:
+        if case.now_ms < lock.until_ms and lock.symbol in {"", case.request.symbol}:
+            return Denial(Check.LOCKED, {"lock": lock.kind.value, "until_ms": str(lock.until_ms), "zone": case.state.settings.time_zone})
     return None
 
 
@@ -365,6 +368,7 @@ ENTRY_CHECKS: tuple[Callable[[Case], Denial | None], ...] = (
 )
 
 EXIT_CHECKS: tuple[Callable[[Case], Denial | None], ...] = (
+    _account_reachable,
     _instrument_known,
     _price_known,
     _price_deviation,

@@ -8,8 +8,9 @@ import msgspec
 from tradekit.domain.amounts import ZERO
 from tradekit.domain.credentials import NO_CUSTODY, Custody
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import Order, OrderState, Side
+from tradekit.domain.orders import PAPER, Order, OrderState, Side
 from tradekit.domain.portfolio import Position
+from tradekit.domain.rules import UserRule
 from tradekit.domain.signals import Subscription
 from tradekit.domain.usage import DayUsage, MinuteUsage, Usage
 from tradekit.domain.users import Identity, User, UserSettings
@@ -27,8 +28,58 @@ class SessionStatus(StrEnum):
     HALTED = "halted"
 
 
+class LockKind(StrEnum):
+    """Why entries wait."""
+
+    COOLDOWN = "cooldown"
+    STOP_LOSS_GUARD = "stop_loss_guard"
+    MAX_DRAWDOWN = "max_drawdown"
+    LOW_PROFIT = "low_profit"
+
+
+class TradingLock(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """No entries for a while: of the whole account, of one instrument, or of one source's signals."""
+
+    kind: LockKind
+    until_ms: int
+    symbol: Symbol = ""
+    """Empty: every instrument."""
+    source: str = ""
+    """Empty: whoever asks."""
+
+
+class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What protections remember of a round trip."""
+
+    symbol: Symbol
+    source: str
+    """Source of the signal that entered, or empty."""
+    pnl: Decimal
+    pnl_pct: Decimal
+    """Of what was paid."""
+    stopped: bool
+    """Closed by a stop."""
+    closed_ms: int
+
+
+RECENT_TRADES_MAX = 20
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What keeps an account from trading, and what decides about it."""
+
+    locks: tuple[TradingLock, ...] = ()
+    frozen: tuple[Symbol, ...] = ()
+    """Instruments whose position the venue does not confirm: no entries until it does."""
+    recent: tuple[ClosedTrade, ...] = ()
+    """The last round trips, oldest first, at most :data:`RECENT_TRADES_MAX`; kept only while a protection needs them."""
+
+
+NO_GUARD = Guard()
+
+
 class TradingSession(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The scalar part of a session: one row per user."""
+    """The scalar part of an account: one row per user and account."""
 
     status: SessionStatus = SessionStatus.RUNNING
     cash: Decimal = ZERO
@@ -37,11 +88,22 @@ class TradingSession(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Profit or loss realised on the current trading day, fees included."""
     day_start_equity: Decimal = ZERO
     peak_equity: Decimal = ZERO
-    locked_until_ms: int = 0
-    """Cooldown: no entries before this."""
+    day_ends_ms: int = 0
+    """When ``realized_today`` and ``day_start_equity`` start anew; 0: with the next trading day."""
     flattening: bool = False
     """/panic was asked for: what open orders still hold back is sold as soon as they are gone."""
     api: MinuteUsage = MinuteUsage()
+    """Of the user; the account in use has it."""
+    guard: Guard = NO_GUARD
+
+
+class Book(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One account of a user: what it may do, what it holds, what it has open."""
+
+    account: str
+    session: TradingSession
+    positions: tuple[Position, ...] = ()
+    orders: tuple[Order, ...] = ()
 
 
 class Dialog(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -61,11 +123,16 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     user: User | None = None
     identities: tuple[Identity, ...] = ()
     settings: UserSettings = UserSettings()
+    account: str = PAPER
+    """Whose ``session``, ``positions`` and ``orders`` these are: of the account in use, or for the length of a report of its own."""
     session: TradingSession = TradingSession()
     usage: Usage = ()
     positions: tuple[Position, ...] = ()
     orders: tuple[Order, ...] = ()
     """Open orders only."""
+    shelf: tuple[Book, ...] = ()
+    """The user's other accounts; most users have none."""
+    rules: tuple[UserRule, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     custody: Custody = NO_CUSTODY
     """Sealed keys of venues, and which accounts are real."""
@@ -96,11 +163,11 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
         return self.session.cash - self.reserved
 
     def sellable(self, symbol: Symbol) -> Decimal:
-        """Base currency held and not already promised to an open sell."""
+        """Base currency held and not already promised to a sell at the venue."""
         held = self.position(symbol)
         if held is None:
             return ZERO
-        promised = sum((o.leaves_qty for o in self.orders if o.symbol == symbol and o.side is Side.SELL), ZERO)
+        promised = sum((o.leaves_qty for o in self.orders if o.symbol == symbol and o.side is Side.SELL and not o.held), ZERO)
         return held.quantity - promised
 
     def unresolved(self, symbol: Symbol) -> bool:
@@ -111,6 +178,35 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     def instruments_used(self) -> frozenset[Symbol]:
         """Instruments held or about to be held."""
         return frozenset(p.symbol for p in self.positions) | frozenset(o.symbol for o in self.orders if o.side is Side.BUY)
+
+
+def on_account(state: SessionState, account: str) -> SessionState:
+    """The same user with this account's book on the table, and the former one on the shelf."""
+    if state.account == account:
+        return state
+    book = next((each for each in state.shelf if each.account == account), None) or Book(account=account, session=TradingSession())
+    away = Book(account=state.account, session=state.session, positions=state.positions, orders=state.orders)
+    return msgspec.structs.replace(
+        state,
+        account=account,
+        session=msgspec.structs.replace(book.session, api=state.session.api),
+        positions=book.positions,
+        orders=book.orders,
+        shelf=(*(each for each in state.shelf if each.account != account), away),
+    )
+
+
+def find_order(state: SessionState, client_order_id: str) -> Order | None:
+    """The open order of this id in any of the user's accounts."""
+    return state.order(client_order_id) or next(
+        (order for book in state.shelf for order in book.orders if order.client_order_id == client_order_id), None
+    )
+
+
+def books(state: SessionState) -> tuple[Book, ...]:
+    """Every account of the user, that on the table first."""
+    table = Book(account=state.account, session=state.session, positions=state.positions, orders=state.orders)
+    return (table, *state.shelf)
 
 
 def replace_position(positions: tuple[Position, ...], symbol: Symbol, position: Position | None) -> tuple[Position, ...]:

@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from tradekit.domain.amounts import ONE
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import Side
 
@@ -27,6 +28,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expires_ms: int
     advanced: bool = False
     note: str = ""
+    fraction: Decimal = ONE
+    """Of a SELL the share of the position to sell; of a BUY the multiple of the subscriber's size to spend."""
 
 
 def signal_id(source: str, symbol: Symbol, bar_ms: int, side: Side) -> str:

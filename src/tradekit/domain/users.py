@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from tradekit.domain.orders import PAPER, Bracket, TakeProfit
 from tradekit.domain.tiers import TierName
 
 
@@ -89,6 +90,31 @@ class UserSettings(msgspec.Struct, frozen=True, kw_only=True):
     cooldown_s: int = 0
     notify_fills: bool = True
     notify_signals: bool = True
+    account: str = PAPER
+    """The account in use: ``paper``, ``binance:live``, ``binance:testnet``."""
+    trailing_stop_pct: Decimal | None = None
+    take_profits: tuple[TakeProfit, ...] = ()
+    """A ladder for new entries; before it ``take_profit_pct`` is one rung for everything."""
+    time_exit_s: int = 0
+    """Sell so long after the entry; 0: never."""
+    stop_guard_losses: int = 0
+    """So many stopped trades within ``guard_window_s`` lock entries; 0: never."""
+    guard_window_s: int = 86_400
+    """How far protections look back."""
+    guard_lock_s: int = 3_600
+    """How long a protection locks."""
+    low_profit_pct: Decimal | None = None
+    """An instrument whose round trips in the window together made less than this is locked."""
+
+    @property
+    def bracket(self) -> Bracket:
+        """The exits of a new entry."""
+        ladder = self.take_profits
+        if not ladder and self.take_profit_pct is not None:
+            ladder = (TakeProfit(self.take_profit_pct),)
+        return Bracket(
+            stop_loss_pct=self.stop_loss_pct, trailing_pct=self.trailing_stop_pct, take_profits=ladder, time_exit_s=self.time_exit_s
+        )
 
 
 def partition_of(user_id: int, partitions: int) -> int:

@@ -1,7 +1,7 @@
 """Sends committed orders to the venue, once each, outside the lanes; what is not answered is asked about until there is evidence."""
 
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -9,11 +9,14 @@ import anyio
 import anyio.abc
 import attrs
 
+from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.inbox import LaneClass
-from tradekit.domain.orders import Order, OrderReport, OrderState
+from tradekit.domain.orders import Order, OrderReport, OrderState, as_sent
 from tradekit.domain.sessions import SessionState
+from tradekit.engine.desk import Desk
 from tradekit.engine.lanes import Completed, Envelope
 from tradekit.engine.telemetry import Telemetry
+from tradekit.engine.venues import Venues
 from tradekit.ports.clock import Clock
 from tradekit.ports.exchange import Exchange
 from tradekit.services.decisions import Context, Decision, Handler
@@ -21,8 +24,7 @@ from tradekit.services.reports import apply_report, mark_unknown, never_arrived
 
 log = logging.getLogger(__name__)
 
-BATCH_ORDERS = 50
-BATCHES_IN_FLIGHT_MAX = 4
+QUESTIONS_AT_ONCE_MAX = 16
 WAITING_MAX = 20_000
 """Above this the lanes pause until the venue has caught up."""
 ASK_EVERY_S = 0.5
@@ -47,46 +49,55 @@ PostMany = Callable[[Sequence[Envelope]], None]
 class Gateway:
     """Submission, cancellation and the resolver. Reports go back to the user's lane."""
 
-    def __init__(self, *, exchange: Exchange, clock: Clock, telemetry: Telemetry, post: Post, post_many: PostMany) -> None:
-        self._exchange, self._clock, self._telemetry, self._post, self._post_many = exchange, clock, telemetry, post, post_many
-        self._submits: deque[Order] = deque()
-        self._cancels: deque[Order] = deque()
+    def __init__(self, *, venues: Venues, clock: Clock, telemetry: Telemetry, post: Post, post_many: PostMany) -> None:
+        self._venues, self._clock, self._telemetry, self._post, self._post_many = venues, clock, telemetry, post, post_many
+        self._desks: dict[str, Desk] = {}
         self._questions: dict[str, _Question] = {}
         self._sending: set[str] = set()
         """Orders that wait to be sent, are being sent, or whose answer is being booked: nobody has to ask about them."""
         self._users: Counter[int] = Counter()
         """Users with something under way."""
-        self._slots = anyio.Semaphore(BATCHES_IN_FLIGHT_MAX, fast_acquire=True)
-        self._wake = anyio.Event()
         self._ask_wake = anyio.Event()
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._in_flight = 0
+        for account, exchange in venues:
+            self.trade_at(account, exchange)
+
+    def trade_at(self, account: str, exchange: Exchange) -> None:
+        """Send the orders of these accounts to the exchange, and hear its reports."""
+        desk = self._desks[account] = Desk(exchange, send=partial(self._send, exchange), cancel=partial(self._cancel, exchange))
         exchange.listen(self._heard)
+        if self._tasks is not None:
+            self._tasks.start_soon(desk.run)
 
     def submit(self, orders: tuple[Order, ...]) -> None:
         """Send orders that are committed."""
         for order in orders:
             self._users[order.user_id] += 1
             self._sending.add(order.client_order_id)
-        self._submits.extend(orders)
-        self._wake.set()
+            if desk := self._desks.get(order.account):
+                desk.submit(order)
+            else:
+                self._report(_nowhere(order, self._clock.now_ms()), order)
 
     def cancel(self, orders: tuple[Order, ...]) -> None:
         """Ask for orders to be canceled; that this was asked is committed."""
         for order in orders:
             self._users[order.user_id] += 1
-        self._cancels.extend(orders)
-        self._wake.set()
+            if desk := self._desks.get(order.account):
+                desk.cancel(order)
+            else:
+                self._users[order.user_id] -= 1
+                self.resolve(order)
 
     @property
     def has_room(self) -> bool:
         """Whether more orders may be decided."""
-        return len(self._submits) < WAITING_MAX
+        return sum(desk.waiting for desk in self._desks.values()) < WAITING_MAX
 
     @property
     def waiting(self) -> int:
         """Orders to send, being sent, or asked about."""
-        return len(self._submits) + len(self._cancels) + self._in_flight + len(self._questions)
+        return sum(desk.at_work for desk in self._desks.values()) + len(self._questions)
 
     @property
     def unresolved(self) -> int:
@@ -111,6 +122,8 @@ class Gateway:
     def settle_after_restart(self, orders: tuple[Order, ...]) -> None:
         """What was open when the service stopped: orders may have been sent, filled or canceled since. Nothing is sent again."""
         for order in orders:
+            if order.held:
+                continue
             if order.state is OrderState.SUBMITTED:
                 self._post(self._envelope(order, partial(_unknown, order.client_order_id)))
             self.resolve(order)
@@ -127,29 +140,16 @@ class Gateway:
     async def run(self) -> None:
         """Send and ask until cancelled."""
         async with anyio.create_task_group() as self._tasks:
-            self._tasks.start_soon(self._resolve_forever)
-            while True:
-                await self._wake.wait()
-                self._wake = anyio.Event()
-                while self._cancels:
-                    await self._slots.acquire()
-                    self._in_flight += 1
-                    self._tasks.start_soon(self._cancel, self._cancels.popleft())
-                while self._submits:
-                    await self._slots.acquire()
-                    batch = [self._submits.popleft() for _ in range(min(BATCH_ORDERS, len(self._submits)))]
-                    self._in_flight += len(batch)
-                    self._tasks.start_soon(self._send, batch)
+            for desk in self._desks.values():
+                self._tasks.start_soon(desk.run)
+            await self._resolve_forever()
 
-    async def _send(self, batch: list[Order]) -> None:
+    async def _send(self, exchange: Exchange, batch: list[Order]) -> None:
         try:
-            with anyio.fail_after(self._exchange.capabilities.answer_timeout_s):
-                answers = await self._exchange.submit_many(batch)
+            with anyio.fail_after(exchange.capabilities.answer_timeout_s):
+                answers = await exchange.submit_many([as_sent(order) for order in batch])
         except Exception as error:  # noqa: BLE001 - whatever it was, it is no answer: the orders may exist
             answers = [error] * len(batch)
-        finally:
-            self._slots.release()
-            self._in_flight -= len(batch)
         reports: list[Envelope] = []
         for order, answer in zip(batch, answers, strict=True):
             if isinstance(answer, OrderReport):
@@ -167,19 +167,16 @@ class Gateway:
         self._sending.discard(order.client_order_id)
         self._users[order.user_id] -= 1
 
-    async def _cancel(self, order: Order) -> None:
+    async def _cancel(self, exchange: Exchange, order: Order) -> None:
         try:
-            with anyio.fail_after(self._exchange.capabilities.answer_timeout_s):
-                report = await self._exchange.cancel(order)
+            with anyio.fail_after(exchange.capabilities.answer_timeout_s):
+                report = await exchange.cancel(as_sent(order))
         except Exception as error:  # noqa: BLE001 - no answer: ask what became of the order
             log.warning("cancel of %s: no answer (%s)", order.client_order_id, error)
             self.resolve(order)
             self._users[order.user_id] -= 1
         else:
             self._report(report, order)
-        finally:
-            self._slots.release()
-            self._in_flight -= 1
 
     def _heard(self, report: OrderReport) -> None:
         """A report nobody waited for: a resting order filled, or expired."""
@@ -243,7 +240,7 @@ class Gateway:
             self._ask_wake = anyio.Event()
             now = self._clock.monotonic()
             due = [question for question in self._questions.values() if question.next_at <= now and not question.asking]
-            for question in due[: 4 * BATCHES_IN_FLIGHT_MAX]:
+            for question in due[:QUESTIONS_AT_ONCE_MAX]:
                 question.asking = True
                 assert self._tasks is not None
                 self._tasks.start_soon(self._ask, question)
@@ -252,19 +249,22 @@ class Gateway:
 
     async def _ask(self, question: _Question) -> None:
         order, asked = question.order, self._clock.monotonic()
+        exchange = self._venues.of(order)
         try:
-            with anyio.fail_after(self._exchange.capabilities.answer_timeout_s):
-                report = await self._exchange.find(order)
+            if exchange is None:
+                raise ExchangeUnavailable(venue=order.account, reason="NOT_CONNECTED")
+            with anyio.fail_after(exchange.capabilities.answer_timeout_s):
+                report = await exchange.find(as_sent(order))
         except Exception as error:  # noqa: BLE001 - a network error never counts as "not found"
             log.warning("asking for order %s: %s", order.client_order_id, error)
         else:
-            self._weigh(question, report, asked)
+            self._weigh(question, report, asked, exchange.capabilities.visibility_window_s)
         finally:
             question.asking = False
             question.tries += 1
             question.next_at = self._clock.monotonic() + min(ASK_EVERY_MAX_S, ASK_EVERY_S * 1.5 ** min(question.tries, 12))
 
-    def _weigh(self, question: _Question, report: OrderReport | None, asked: float) -> None:
+    def _weigh(self, question: _Question, report: OrderReport | None, asked: float, window_s: float) -> None:
         order = question.order
         if report is not None:
             self._users[order.user_id] += 1
@@ -277,7 +277,7 @@ class Gateway:
             question.since = self._clock.monotonic()
             return
         # What counts is when the venue was asked: an answer that took long says nothing about the time since.
-        if asked - question.since < self._exchange.capabilities.visibility_window_s:
+        if asked - question.since < window_s:
             return
         envelope = self._envelope(order, lambda state, ctx: never_arrived(state, order.client_order_id, ctx))
         envelope.done = partial(self._gone, question)
@@ -290,6 +290,13 @@ class Gateway:
     def _close(self, question: _Question) -> None:
         if self._questions.pop(question.order.client_order_id, None) is not None:
             self._users[question.order.user_id] -= 1
+
+
+def _nowhere(order: Order, now_ms: int) -> OrderReport:
+    """The operator does not trade at the order's venue: it was not sent."""
+    return OrderReport(
+        client_order_id=order.client_order_id, user_id=order.user_id, state=OrderState.REJECTED, reason="VENUE_UNAVAILABLE", time_ms=now_ms
+    )
 
 
 def _unknown(client_order_id: str, state: SessionState, ctx: Context) -> Decision:

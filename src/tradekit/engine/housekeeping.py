@@ -104,11 +104,9 @@ class Housekeeping:
         """The user's current day, and the one before it while fills of it may still be new."""
         zone = state.settings.time_zone
         today = day_at(now_ms, zone)
-        rows = []
+        rows: list[DayPerformance] = []
         for day in (day_at(today.starts_ms - 1, zone), today):
-            row = await self._storage.performance_between(state.user_id, day.day, day.starts_ms, day.ends_ms)
-            if row is not None:
-                rows.append(row)
+            rows += await self._storage.performance_between(state.user_id, day.day, day.starts_ms, day.ends_ms)
         return rows
 
     def _turn_days(self, now_ms: int) -> None:

@@ -1,7 +1,7 @@
 """The engine put together: ports in, one running service out."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 import anyio
@@ -13,7 +13,7 @@ from tradekit.domain.changes import Changes
 from tradekit.domain.credentials import KeyPolicy
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.risk import TradingPolicy
-from tradekit.domain.sessions import SessionState
+from tradekit.domain.sessions import SessionState, books
 from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import DEFAULT_TIERS, Tiers
 from tradekit.domain.users import Identity
@@ -33,6 +33,7 @@ from tradekit.engine.probes import add_checks, flat_metrics
 from tradekit.engine.sessions import Sessions
 from tradekit.engine.strategies import StrategyRunner
 from tradekit.engine.telemetry import Telemetry
+from tradekit.engine.venues import Venues
 from tradekit.ports.accounts import KeyCheck
 from tradekit.ports.clock import Clock
 from tradekit.ports.entropy import Entropy
@@ -90,6 +91,7 @@ class Service:
         options: Options,
         vault: Vault | None = None,
         key_check: KeyCheck | None = None,
+        venues: Mapping[str, Exchange] | None = None,
     ) -> None:
         self.storage, self.exchange, self.market, self.clock = storage, exchange, market, clock
         self._entropy, self.handler, self.lane_class, self.options = entropy, handler, lane_class, options
@@ -103,7 +105,10 @@ class Service:
         self.health = HealthMonitor(clock=clock, host=host, telemetry=self.telemetry, active_users=self.active_users)
         self.outbox = Outbox(storage=storage, clock=clock, telemetry=self.telemetry, size_max=options.outbox_size_max)
         self.strategies = StrategyRunner(storage=storage, clock=clock, publish=self._publish, ttl_s=options.signal_ttl_s)
-        self.gateway = Gateway(exchange=exchange, clock=clock, telemetry=self.telemetry, post=self._post, post_many=self._post_together)
+        self.venues = Venues(exchange, market)
+        for account, venue in (venues or {}).items():
+            self.venues.add(account, venue)
+        self.gateway = Gateway(venues=self.venues, clock=clock, telemetry=self.telemetry, post=self._post, post_many=self._post_together)
         self.custodian = KeyCustodian(
             vault=vault, check=key_check, reader=storage, clock=clock, call=self._call, mock_trading=options.mock_trading
         )
@@ -199,7 +204,8 @@ class Service:
         for start in range(0, len(users), USERS_PAGE):
             states = await self.storage.sessions(users[start : start + USERS_PAGE])
             for state in states.values():
-                self.gateway.settle_after_restart(state.orders)
+                for book in books(state):
+                    self.gateway.settle_after_restart(book.orders)
         again = await self.intake.recover()
         if users or again:
             log.info("taken up from the last run: %s users with open orders, %s messages", len(users), again)
@@ -261,6 +267,7 @@ class Service:
             partitions=self.options.partitions,
             signal_ttl_s=self.options.signal_ttl_s,
             keys=self.key_policy,
+            accounts=self.venues,
         )
 
     def reached_at(self, url: str) -> None:
@@ -297,7 +304,8 @@ class Service:
         """Catch up with what was committed for a user without our hearing of it."""
         if self.directory.refresh(state):
             self._sources = None
-        self.gateway.adopt(state.orders)
+        for book in books(state):
+            self.gateway.adopt(book.orders)
 
     def _doubted(self, changes: Changes) -> None:
         if changes.outbox:

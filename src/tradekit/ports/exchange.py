@@ -1,11 +1,14 @@
 """What the order path asks of a venue."""
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
-from tradekit.domain.orders import Order, OrderReport
+from tradekit.domain.amounts import ZERO
+from tradekit.domain.instruments import Instrument, Symbol
+from tradekit.domain.orders import Order, OrderReport, OrderState, OrderType, Side
 
 ReportHandler = Callable[[OrderReport], None]
 
@@ -18,6 +21,65 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """After this long without an order in :meth:`Exchange.find`, "not found" means that it never arrived."""
     answer_timeout_s: float
     """No answer within this counts as none."""
+    batch_max: int = 1
+    """Orders of several users in one call to :meth:`Exchange.submit_many`; 1 where every order is a request of its own."""
+    native: frozenset[OrderType] = frozenset()
+    """Conditional types whose trigger the venue watches itself; the others are held here."""
+    balances: bool = True
+    """Whether :meth:`Exchange.snapshot` tells balances."""
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the venue holds for a user in one currency."""
+
+    currency: str
+    total: Decimal
+    """Locked by orders included."""
+
+
+class VenueOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order that rests at the venue, whoever placed it."""
+
+    client_order_id: str
+    """Empty when the venue has none."""
+    venue_order_id: str
+    symbol: Symbol
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    """Base currency."""
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    cum_qty: Decimal = ZERO
+    state: OrderState = OrderState.ACCEPTED
+    created_ms: int
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A user's account at the venue at one time."""
+
+    balances: tuple[Balance, ...] = ()
+    """Currencies that are not listed are zero; empty where :attr:`Capabilities.balances` is False."""
+    orders: tuple[VenueOrder, ...] = ()
+    """Every open order."""
+    time_ms: int
+
+    def total(self, currency: str) -> Decimal:
+        """What the venue holds of a currency."""
+        return next((each.total for each in self.balances if each.currency == currency), ZERO)
+
+
+class AccountsView(Protocol):
+    """What a decision may know of the venue behind an account (``paper``, ``binance:live``)."""
+
+    def instrument(self, account: str, symbol: Symbol) -> Instrument | None:
+        """Steps and limits where the account trades, or None."""
+
+    def native(self, account: str) -> frozenset[OrderType]:
+        """Conditional order types whose trigger the venue watches itself."""
+
+    def settled(self, user_id: int, account: str) -> bool:
+        """Whether the books agree with the venue's; until then no entries."""
 
 
 class Exchange(Protocol):
@@ -52,6 +114,15 @@ class Exchange(Protocol):
 
         :raises ExchangeUnavailable: no answer came, which is not "not found".
         """
+
+    async def snapshot(self, user_id: int) -> Snapshot:
+        """Balances and open orders of a user, for reconciliation. Waits behind everything else for the venue's limits.
+
+        :raises ExchangeUnavailable: no answer came.
+        """
+
+    def instrument(self, symbol: Symbol) -> Instrument | None:
+        """The venue's own steps and limits, or None when it does not trade the symbol or tells nothing of it."""
 
     def listen(self, handler: ReportHandler) -> None:
         """Call ``handler`` with every later report (fills of resting orders, expiries), on the event loop. At least once each."""

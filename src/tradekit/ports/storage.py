@@ -8,12 +8,15 @@ import msgspec
 from tradekit.domain.alerts import Alert, MetricSample
 from tradekit.domain.audit import AuditEntry
 from tradekit.domain.changes import Changes
+from tradekit.domain.controls import Control
+from tradekit.domain.discrepancies import Discrepancy
 from tradekit.domain.inbox import InboxMessage
 from tradekit.domain.instruments import Instrument
 from tradekit.domain.orders import Fill, Order
 from tradekit.domain.performance import DayPerformance
 from tradekit.domain.portfolio import LedgerEntry, Trade
 from tradekit.domain.replies import OutgoingMessage
+from tradekit.domain.rules import UserRule
 from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Delivery, Signal
 from tradekit.domain.users import Identity, User
@@ -148,11 +151,23 @@ class Reader(Protocol):
     async def performance(self, user_id: int, limit: int = 30) -> list[DayPerformance]:
         """A user's days, newest first."""
 
-    async def performance_between(self, user_id: int, day: str, starts_ms: int, ends_ms: int) -> DayPerformance | None:
-        """The day computed from fills and round trips; None without fills."""
+    async def performance_between(self, user_id: int, day: str, starts_ms: int, ends_ms: int) -> list[DayPerformance]:
+        """The day of each account with fills, computed from fills and round trips; by account."""
 
     async def traders_since(self, since_ms: int) -> list[int]:
         """Users with a fill since then."""
+
+    async def discrepancies(self, user_id: int | None = None, limit: int = 50) -> list[Discrepancy]:
+        """Differences between our books and the venues', newest first; of one user, or of all."""
+
+    async def rules(self) -> list[tuple[int, UserRule]]:
+        """Every rule and its user."""
+
+    async def controls(self) -> list[Control]:
+        """What the operator has limited, and what it was set back to."""
+
+    async def users_with_accounts(self) -> list[int]:
+        """Users with an account that is not on paper."""
 
     async def alerts(self, limit: int = 50, open_only: bool = False) -> list[Alert]:
         """Alerts, newest first."""

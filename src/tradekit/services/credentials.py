@@ -18,9 +18,9 @@ from tradekit.domain.credentials import (
     Permissions,
 )
 from tradekit.domain.errors import BadInput, KeyRefused
-from tradekit.domain.orders import TradingMode
+from tradekit.domain.orders import PAPER, TradingMode, account_name
 from tradekit.domain.replies import Priority, Reply
-from tradekit.domain.sessions import SessionState
+from tradekit.domain.sessions import SessionState, books, on_account
 from tradekit.services.decisions import Context, Decision, refused, unchanged
 from tradekit.services.users import audit, need_user
 
@@ -127,7 +127,7 @@ def _fitting(state: SessionState, key: Credential, ctx: Context) -> tuple[Exchan
     custody = state.custody
     if custody.mode(key.venue) in {TradingMode.PAPER, TradingMode.TESTNET if key.sandbox else TradingMode.LIVE}:
         return custody.accounts
-    if state.orders or state.positions:
+    if _busy(state, account_name(key.venue, custody.mode(key.venue))):
         raise KeyRefused(check="ACCOUNT_IN_USE", venue=key.venue)
     return _with_account(custody, ExchangeAccount(venue=key.venue, changed_ms=ctx.now_ms))
 
@@ -215,10 +215,11 @@ def _facts(key: Credential) -> dict[str, str]:
 def account_problem(custody: Custody, venue: str, policy: KeyPolicy) -> str:
     """Code of why no entry may be sent from this account, or empty text. Paper has none."""
     mode = custody.mode(venue)
-    return "" if mode is TradingMode.PAPER else _mode_problem(custody, venue, mode, policy)
+    return "" if mode is TradingMode.PAPER else mode_problem(custody, venue, mode, policy)
 
 
-def _mode_problem(custody: Custody, venue: str, mode: TradingMode, policy: KeyPolicy) -> str:
+def mode_problem(custody: Custody, venue: str, mode: TradingMode, policy: KeyPolicy) -> str:
+    """Code of why nothing can be sent to this site of the venue, or empty text."""
     if policy.mock_trading:
         return "LIVE_DISABLED"
     key = custody.credential(venue)
@@ -232,27 +233,38 @@ def _mode_problem(custody: Custody, venue: str, mode: TradingMode, policy: KeyPo
 
 
 def set_mode(state: SessionState, venue: str, mode: TradingMode, ctx: Context, *, confirmed: bool) -> Decision:
-    """Let orders for a venue go to paper, to its sandbox, or be real. The result is the account.
+    """Let orders for a venue go to paper, to its sandbox, or be real, and use that account from now on. The result is the account.
 
-    Paper is always allowed; the others need MOCK_TRADING=false and a verified key of that site, and live also the user's word. Nothing
-    may be open: an order or position of one mode has no meaning in another. The error of the decision is KeyRefused.
+    Paper is always allowed; the others need MOCK_TRADING=false and a verified key of that site, and live also the user's word. Each
+    account keeps its own cash, positions and orders. One that has something open at the venue stays until that is over, for its key
+    is needed. The error of the decision is KeyRefused.
     """
     need_user(state)
     venue = find_venue(venue, ctx.keys)
     custody = state.custody
-    if custody.mode(venue) is mode:
+    before, name = account_name(venue, custody.mode(venue)), account_name(venue, mode)
+    if before == name == state.account:
         return unchanged(state, result=ExchangeAccount(venue=venue, mode=mode, changed_ms=ctx.now_ms))
-    code = "" if mode is TradingMode.PAPER else _mode_problem(custody, venue, mode, ctx.keys)
-    if not code and (state.orders or state.positions):
+    code = "" if mode is TradingMode.PAPER else mode_problem(custody, venue, mode, ctx.keys)
+    if not code and name != before != PAPER and _busy(state, before):
         code = "ACCOUNT_IN_USE"
     if not code and mode is TradingMode.LIVE and not confirmed:
         code = "NOT_CONFIRMED"
     if code:
         return refused(state, KeyRefused(check=code, venue=venue))
     account = ExchangeAccount(venue=venue, mode=mode, changed_ms=ctx.now_ms)
-    new = replace(state, custody=replace(custody, accounts=_with_account(custody, account)))
+    new = use(replace(state, custody=replace(custody, accounts=_with_account(custody, account))), name)
     entry = audit(new, ctx, "user", "account.mode", f"venue={venue} mode={mode.value} confirmed={confirmed}")
     return Decision(state=new, changes=Changes(audit=(entry,)), result=account)
+
+
+def use(state: SessionState, account: str) -> SessionState:
+    """The session with this account in use."""
+    return on_account(replace(state, settings=replace(state.settings, account=account)), account)
+
+
+def _busy(state: SessionState, account: str) -> bool:
+    return any(book.orders or book.positions for book in books(state) if book.account == account)
 
 
 def _with_account(custody: Custody, account: ExchangeAccount) -> tuple[ExchangeAccount, ...]:

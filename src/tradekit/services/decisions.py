@@ -9,13 +9,15 @@ import msgspec
 from tradekit.domain.changes import NOTHING, Changes
 from tradekit.domain.credentials import KeyPolicy
 from tradekit.domain.errors import TradekitError
-from tradekit.domain.orders import Order
+from tradekit.domain.instruments import Instrument
+from tradekit.domain.orders import PAPER, Order
 from tradekit.domain.replies import Reply
 from tradekit.domain.risk import TradingPolicy, equity_of
 from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import Limits, Tiers
 from tradekit.ports.entropy import Entropy
+from tradekit.ports.exchange import AccountsView
 from tradekit.ports.market import MarketView
 from tradekit.ports.storage import Reader
 
@@ -47,6 +49,18 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int = 256
     signal_ttl_s: int = 300
     keys: KeyPolicy = KeyPolicy()
+    accounts: AccountsView | None = None
+    """The venues behind the users' accounts; None: there is paper only."""
+
+    def instrument(self, state: SessionState, symbol: str) -> Instrument | None:
+        """Steps and limits where the account in use trades."""
+        if self.accounts is None or state.account == PAPER:
+            return self.market.instrument(symbol)
+        return self.accounts.instrument(state.account, symbol)
+
+    def settled(self, state: SessionState) -> bool:
+        """Whether the account in use agrees with its venue."""
+        return self.accounts is None or self.accounts.settled(state.user_id, state.account)
 
     def limits(self, state: SessionState) -> Limits:
         """What the user's tier allows."""

@@ -24,15 +24,20 @@ def admit_call(state: SessionState, ctx: Context) -> tuple[SessionState, Denial 
 
 
 def begin_day(state: SessionState, ctx: Context) -> SessionState:
-    """Roll the trading day over if it has ended in the user's time zone; daily profit and loss start anew with it."""
-    if not state.usage or ctx.now_ms < state.usage[-1].ends_ms:
+    """Roll the trading day over if it has ended in the user's time zone; daily profit and loss of the account start anew with it."""
+    if not state.usage:
         return state
-    usage = roll(state.usage, ctx.now_ms, state.settings.time_zone)
+    usage = state.usage
+    if ctx.now_ms >= usage[-1].ends_ms:
+        usage = roll(usage, ctx.now_ms, state.settings.time_zone)
+    elif state.session.day_ends_ms == usage[-1].ends_ms:
+        return state
     equity = ctx.equity(state)
     session = replace(
         state.session,
         realized_today=ZERO,
         day_start_equity=equity,
         peak_equity=max(state.session.peak_equity, equity),
+        day_ends_ms=usage[-1].ends_ms,
     )
     return replace(state, usage=usage, session=session)

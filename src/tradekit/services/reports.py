@@ -9,7 +9,7 @@ from tradekit.domain.changes import Changes, together
 from tradekit.domain.orders import TERMINAL, Fill, Order, OrderReport, OrderState, may_become
 from tradekit.domain.portfolio import LedgerEntry, Trade, book
 from tradekit.domain.replies import Reply
-from tradekit.domain.sessions import SessionState, replace_order, replace_position
+from tradekit.domain.sessions import LockKind, SessionState, TradingLock, find_order, on_account, replace_order, replace_position
 from tradekit.domain.signals import Delivery, Outcome
 from tradekit.domain.usage import commit, release
 from tradekit.services.decisions import Context, Decision, Read, unchanged
@@ -29,7 +29,7 @@ def apply_report(state: SessionState, report: OrderReport, ctx: Context) -> Deci
     A repeated or reordered report changes nothing it has changed before. A report on an order that is over is looked up in the
     storage first: a fill that comes late is still booked, and recorded as a discrepancy.
     """
-    order = state.order(report.client_order_id)
+    order = find_order(state, report.client_order_id)
     if order is not None:
         return _apply(state, order, report, ctx)
     return Read(
@@ -53,18 +53,19 @@ def _apply_late(state: SessionState, stored: Order | None, report: OrderReport, 
 
 def mark_unknown(state: SessionState, client_order_id: str, ctx: Context) -> Decision:
     """No answer came for an order that was sent: its fate is unknown until the venue is asked."""
-    order = state.order(client_order_id)
+    order = find_order(state, client_order_id)
     if order is None or order.state is not OrderState.SUBMITTED:
         return unchanged(state)
     unknown = replace(order, state=OrderState.UNKNOWN, updated_ms=ctx.now_ms)
-    new = replace(state, orders=replace_order(state.orders, unknown))
+    at_home = on_account(state, order.account)
+    new = on_account(replace(at_home, orders=replace_order(at_home.orders, unknown)), state.account)
     changes = Changes(order_updates=(unknown,), audit=(audit(new, ctx, "system", "order.unknown", client_order_id),))
     return Decision(state=new, changes=changes, notices=(order_notice("order.unknown", unknown, ctx),), result=unknown)
 
 
 def never_arrived(state: SessionState, client_order_id: str, ctx: Context) -> Decision | Read:
     """The venue has no trace of the order after its visibility window: it was never placed there."""
-    order = state.order(client_order_id)
+    order = find_order(state, client_order_id)
     if order is None:
         return unchanged(state)
     report = OrderReport(
@@ -80,8 +81,14 @@ def _new_fills(order: Order, report: OrderReport) -> tuple[Fill, ...]:
 
 
 def _apply(state: SessionState, order: Order, report: OrderReport, ctx: Context) -> Decision:
+    """Book in the order's own account, and leave the account in use on the table."""
+    decision = _apply_at_home(on_account(state, order.account), order, report, ctx)
+    return decision if state.account == order.account else replace(decision, state=on_account(decision.state, state.account))
+
+
+def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: Context) -> Decision:
     state = begin_day(state, ctx)
-    fills = _new_fills(order, report)
+    fills = tuple(replace(fill, account=order.account) for fill in _new_fills(order, report))
     state, booked, ledger, trades = _book(state, order, fills, ctx)
     moved = _moved(order, booked, report, ctx)
     if moved == order:
@@ -111,12 +118,12 @@ def _book(
     session, positions = state.session, state.positions
     for fill in fills:
         held = next((position for position in positions if position.symbol == fill.symbol), None)
-        booked = book(fill, session.cash, held)
+        booked = book(fill, session.cash, held, order.account)
         positions = replace_position(positions, fill.symbol, booked.position)
         session = replace(session, cash=booked.cash, realized_today=session.realized_today + booked.realized)
         ledger.append(booked.ledger)
         if booked.trade is not None:
-            trades.append(booked.trade)
+            trades.append(replace(booked.trade, account=order.account))
         order = replace(
             order,
             cum_qty=order.cum_qty + fill.quantity,
@@ -127,7 +134,8 @@ def _book(
     if not fills:
         return state, order, (), ()
     if trades and trades[-1].pnl < 0 and state.settings.cooldown_s:
-        session = replace(session, locked_until_ms=ctx.now_ms + state.settings.cooldown_s * 1000)
+        lock = TradingLock(kind=LockKind.COOLDOWN, until_ms=ctx.now_ms + state.settings.cooldown_s * 1000)
+        session = replace(session, guard=replace(session.guard, locks=(lock,)))
     state = replace(state, session=session, positions=positions)
     equity = ctx.equity(state)
     if equity > session.peak_equity:

@@ -134,7 +134,7 @@ def _reason_of(error: TradekitError) -> tuple[str, dict[str, str]]:
 
 def entry_quantity(state: SessionState, signal: Signal, ctx: Context) -> Decimal:
     """Base currency to buy by the user's sizing, rounded down to the instrument's step; zero when it cannot be known."""
-    instrument, price = ctx.market.instrument(signal.symbol), ctx.price(signal.symbol)
+    instrument, price = ctx.instrument(state, signal.symbol), ctx.price(signal.symbol)
     if instrument is None or price is None:
         return ZERO
     wish = next((held for held in state.subscriptions if held.source == signal.source), None)

@@ -8,17 +8,25 @@ from tradekit.domain.amounts import ONE, round_down
 from tradekit.domain.changes import Changes, together
 from tradekit.domain.errors import Duplicate, NotFound, OrderDenied
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import Order, OrderState, OrderType, Side, client_order_id
+from tradekit.domain.orders import PAPER, Order, OrderState, OrderType, Side, client_order_id, mode_of, venue_of
 from tradekit.domain.replies import Priority, Reply
 from tradekit.domain.risk import Case, Check, Denial, OrderRequest, assess, reservation
 from tradekit.domain.sessions import SessionState, SessionStatus, replace_order
 from tradekit.domain.signals import Signal
 from tradekit.domain.usage import reserve
+from tradekit.services.credentials import mode_problem
 from tradekit.services.decisions import Context, Decision, refused
 from tradekit.services.quotas import begin_day
 from tradekit.services.users import audit, need_user
 
 replace = msgspec.structs.replace
+
+
+def account_problem(state: SessionState, ctx: Context) -> str:
+    """Code of why nothing can be sent from the account in use, or empty text."""
+    if state.account == PAPER:
+        return ""
+    return mode_problem(state.custody, venue_of(state.account), mode_of(state.account), ctx.keys)
 
 
 def place(
@@ -36,10 +44,12 @@ def place(
         state,
         ctx.tiers[user.tier].limits,
         ctx.policy,
-        ctx.market.instrument(request.symbol),
+        ctx.instrument(state, request.symbol),
         ctx.market.quote(request.symbol),
         ctx.equity(state),
         ctx.now_ms,
+        ctx.settled(state),
+        account_problem(state, ctx),
     )
     if denial := assess(case):
         return denied(state, denial, request, ctx)
@@ -61,6 +71,8 @@ def place(
         time_in_force=request.time_in_force,
         post_only=request.post_only,
         reduce_only=not entry,
+        mode=mode_of(state.account),
+        account=state.account,
         signal_id=signal.signal_id if signal else "",
         reserved=reservation(case) if entry else Decimal(0),
         quota_day=state.today.day if entry else "",
@@ -114,7 +126,7 @@ def close(
     The result is the Order; the error is NotFound without a position, OrderDenied when the rest is too small to sell.
     """
     need_user(state)
-    instrument = ctx.market.instrument(symbol)
+    instrument = ctx.instrument(state, symbol)
     if state.position(symbol) is None:
         return refused(state, NotFound(kind="position", name=symbol))
     if instrument is None:

@@ -42,14 +42,14 @@ def register(state: SessionState, identity: Identity, display_name: str, ctx: Co
         disclosure_ms=ctx.now_ms,
         audit_subject=ctx.entropy.token(8),
     )
-    cash = ctx.initial_cash
+    cash, today = ctx.initial_cash, day_at(ctx.now_ms, settings.time_zone)
     new = replace(
         state,
         user=user,
         identities=(identity,),
         settings=settings,
-        session=TradingSession(status=SessionStatus.RUNNING, cash=cash, day_start_equity=cash, peak_equity=cash),
-        usage=(day_at(ctx.now_ms, settings.time_zone),),
+        session=TradingSession(status=SessionStatus.RUNNING, cash=cash, day_start_equity=cash, peak_equity=cash, day_ends_ms=today.ends_ms),
+        usage=(today,),
     )
     deposit = LedgerEntry(
         user_id=user.user_id,

@@ -8,13 +8,16 @@ from typing import Any
 
 from tradekit.domain.alerts import Alert, MetricSample, Severity
 from tradekit.domain.audit import AuditEntry
+from tradekit.domain.controls import Control, GlobalState
 from tradekit.domain.credentials import ConnectLink, Credential, CredentialStatus, Custody, DataKey, ExchangeAccount, Permissions
+from tradekit.domain.discrepancies import Discrepancy, DiscrepancyKind, discrepancy_key
 from tradekit.domain.inbox import InboxMessage
 from tradekit.domain.instruments import Instrument
 from tradekit.domain.orders import Fill, Order, OrderState, OrderType, Side, TradingMode, client_order_id
 from tradekit.domain.performance import DayPerformance
 from tradekit.domain.portfolio import LedgerEntry, LedgerKind, Position, Trade
 from tradekit.domain.replies import Button, OutgoingMessage, Reply
+from tradekit.domain.rules import UserRule
 from tradekit.domain.sessions import SessionState, TradingSession
 from tradekit.domain.signals import Delivery, Outcome, Signal, Subscription, signal_id
 from tradekit.domain.usage import DayUsage, day_at
@@ -259,6 +262,24 @@ def a_performance(**values: Any) -> DayPerformance:
         "pnl": Decimal("9.6"),
     }
     return DayPerformance(**{**_of_user(values), **defaults, **values})
+
+
+def a_discrepancy(**values: Any) -> Discrepancy:
+    """A late fill, booked."""
+    filled_in = {"account": "binance:live", "kind": DiscrepancyKind.LATE_FILL, "symbol": SYMBOL, "detail": "order=a"}
+    made = _of_user(values) | filled_in | values
+    key = discrepancy_key(made["user_id"], made["account"], made["kind"], made["symbol"])
+    return Discrepancy(**({"key": key, "raised_ms": NOW_MS} | made))
+
+
+def a_rule(**values: Any) -> UserRule:
+    """A rule of three words."""
+    return UserRule(**({"name": "dip", "text": "buy when rsi(14) < 30", "created_ms": NOW_MS} | values))
+
+
+def a_control(**values: Any) -> Control:
+    """Exits only, everywhere."""
+    return Control(**({"scope": "all", "state": GlobalState.REDUCING, "reason": "test", "by": "cli", "changed_ms": NOW_MS} | values))
 
 
 def an_inbox_message(inbox_id: int = 1, **values: Any) -> InboxMessage:

@@ -7,6 +7,7 @@ import msgspec
 
 from tradekit.domain.amounts import ZERO
 from tradekit.domain.orders import Fill, Liquidity, Order, OrderReport, OrderState, OrderType, Side, TimeInForce
+from tradekit.ports.exchange import VenueOrder
 
 
 class Execution(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -72,6 +73,21 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
             cum_qty=sum((execution.quantity for execution in self.executions), ZERO),
             created_ms=self.time_ms,
             updated_ms=self.time_ms,
+        )
+
+    def venue_order(self) -> VenueOrder:
+        """The order as anybody who asks what is open sees it."""
+        return VenueOrder(
+            client_order_id=self.client_order_id,
+            venue_order_id=f"paper-{self.seq}",
+            symbol=self.symbol,
+            side=self.side,
+            type=self.type,
+            quantity=self.quantity,
+            price=self.price,
+            cum_qty=sum((execution.quantity for execution in self.executions), ZERO),
+            state=self.state,
+            created_ms=self.time_ms,
         )
 
     def filled(self, fill: Fill, now_ms: int) -> "Entry":

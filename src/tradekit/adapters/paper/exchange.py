@@ -15,16 +15,16 @@ from tradekit.adapters.paper.entries import Entry, entry_of
 from tradekit.adapters.paper.resting import RestingOrders
 from tradekit.adapters.paper.writer import Group, Writer
 from tradekit.domain.errors import ExchangeUnavailable
-from tradekit.domain.instruments import Quote
+from tradekit.domain.instruments import Instrument, Quote, Symbol
 from tradekit.domain.matching import MatchingModel, execute, fill_resting
 from tradekit.domain.orders import Order, OrderReport, OrderState
 from tradekit.ports.clock import Clock
-from tradekit.ports.exchange import Capabilities, ReportHandler
+from tradekit.ports.exchange import Capabilities, ReportHandler, Snapshot
 from tradekit.ports.market import MarketView
 
 log = structlog.get_logger(__name__)
 
-CAPABILITIES = Capabilities(venue="paper", visibility_window_s=1.0, answer_timeout_s=5.0)
+CAPABILITIES = Capabilities(venue="paper", visibility_window_s=1.0, answer_timeout_s=5.0, batch_max=50, balances=False)
 OPEN_ORDERS_MAX = 100_000
 QUEUE_MAX = 50_000
 """Submissions waiting for the disk."""
@@ -133,6 +133,14 @@ class PaperExchange:
     async def find(self, order: Order) -> OrderReport | None:
         entries = await self._entries(order.client_order_id)
         return entries[-1].report() if entries else None
+
+    async def snapshot(self, user_id: int) -> Snapshot:
+        """The user's resting orders; the book keeps no balances."""
+        await self._ready()
+        return Snapshot(orders=tuple(entry.venue_order() for entry in self._resting.of_user(user_id)), time_ms=self._clock.now_ms())
+
+    def instrument(self, symbol: Symbol) -> Instrument | None:
+        return self._market.instrument(symbol)
 
     async def submissions(self, client_order_id: str) -> int:
         """How many orders were taken or rejected under this id; more than one means that somebody sent it twice."""

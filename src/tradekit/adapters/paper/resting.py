@@ -26,6 +26,10 @@ class RestingOrders:
     def get(self, client_order_id: str) -> Entry | None:
         return self._entries.get(client_order_id)
 
+    def of_user(self, user_id: int) -> list[Entry]:
+        """Everything a user has resting; looks at all entries."""
+        return [entry for entry in self._entries.values() if entry.user_id == user_id]
+
     def put(self, entry: Entry) -> None:
         """Insert an open order, or replace it; one that is over is taken out."""
         if not entry.is_open:

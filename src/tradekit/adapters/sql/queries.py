@@ -28,6 +28,9 @@ samples = table(tables.SystemMetrics)
 alerts = table(tables.Alerts)
 inbox = table(tables.Inbox)
 outbox = table(tables.Outbox)
+discrepancies = table(tables.Discrepancies)
+rules = table(tables.Rules)
+controls = table(tables.Controls)
 
 _limit: sa.BindParameter[int] = sa.bindparam("limit", type_=sa.Integer)
 _user: sa.BindParameter[int] = sa.bindparam("user_id", type_=sa.Integer)
@@ -104,6 +107,7 @@ SESSION_SUBSCRIPTIONS = Query(
 SESSION_DATA_KEYS = Query(_of_users(tables.DataKeys))
 SESSION_CREDENTIALS = Query(_of_users(tables.Credentials).order_by(credentials.c.user_id, credentials.c.venue))
 SESSION_ACCOUNTS = Query(_of_users(tables.ExchangeAccounts).order_by(accounts.c.user_id, accounts.c.venue))
+SESSION_RULES = Query(_of_users(tables.Rules).order_by(rules.c.user_id, rules.c.created_ms, rules.c.name))
 SESSION_LINKS = Query(_of_users(tables.ConnectLinks))
 USERS_WITH_KEYS = Query(sa.select(data_keys.c.user_id).where(data_keys.c.user_id > _after).order_by(data_keys.c.user_id).limit(_limit))
 
@@ -153,6 +157,15 @@ PERFORMANCE = Query(_rows(tables.UserPerformance).where(days.c.user_id == _user)
 _ends: sa.BindParameter[int] = sa.bindparam("ends_ms", type_=sa.Integer)
 FILLS_BETWEEN = Query(_FILLS.where(fills.c.user_id == _user, fills.c.time_ms >= _since, fills.c.time_ms < _ends))
 TRADES_BETWEEN = Query(_TRADES.where(trades.c.user_id == _user, trades.c.closed_ms >= _since, trades.c.closed_ms < _ends))
+
+_DISCREPANCIES = _rows(tables.Discrepancies).order_by(discrepancies.c.raised_ms.desc(), discrepancies.c.key).limit(_limit)
+DISCREPANCIES = Query(_DISCREPANCIES)
+DISCREPANCIES_OF = Query(_DISCREPANCIES.where(discrepancies.c.user_id == _user))
+RULES = Query(_rows(tables.Rules))
+CONTROLS = Query(_rows(tables.Controls))
+USERS_WITH_ACCOUNTS = Query(
+    sa.select(accounts.c.user_id).where(accounts.c.mode != sa.literal_column("'paper'")).distinct().order_by(accounts.c.user_id)
+)
 
 ALERTS = Query(_rows(tables.Alerts).order_by(alerts.c.alert_id.desc()).limit(_limit))
 OPEN_ALERTS = Query(_rows(tables.Alerts).where(alerts.c.resolved_ms.is_(None)).order_by(alerts.c.alert_id.desc()).limit(_limit))

@@ -16,6 +16,8 @@ from tradekit.adapters.sql.sessions import load_sessions
 from tradekit.adapters.sql.statements import Query
 from tradekit.domain.alerts import Alert, MetricSample
 from tradekit.domain.amounts import ZERO, money
+from tradekit.domain.controls import Control
+from tradekit.domain.discrepancies import Discrepancy
 from tradekit.domain.errors import DataError, StorageFailed
 from tradekit.domain.inbox import InboxMessage
 from tradekit.domain.instruments import Instrument
@@ -23,6 +25,7 @@ from tradekit.domain.orders import Fill, Order
 from tradekit.domain.performance import DayPerformance
 from tradekit.domain.portfolio import LedgerEntry, Trade
 from tradekit.domain.replies import OutgoingMessage
+from tradekit.domain.rules import UserRule
 from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Delivery, Signal
 from tradekit.domain.users import Identity, User
@@ -187,11 +190,25 @@ class SqlReader:
     async def performance(self, user_id: int, limit: int = 30) -> list[DayPerformance]:
         return await self._list(queries.PERFORMANCE, rows.performance_of, user_id=user_id, limit=limit)
 
-    async def performance_between(self, user_id: int, day: str, starts_ms: int, ends_ms: int) -> DayPerformance | None:
+    async def performance_between(self, user_id: int, day: str, starts_ms: int, ends_ms: int) -> list[DayPerformance]:
         return await self._pool.ask(partial(_performance_between, user_id, day, starts_ms, ends_ms))
 
     async def traders_since(self, since_ms: int) -> list[int]:
         return await self._list(queries.TRADERS_SINCE, _first, since_ms=since_ms)
+
+    async def discrepancies(self, user_id: int | None = None, limit: int = 50) -> list[Discrepancy]:
+        if user_id is None:
+            return await self._list(queries.DISCREPANCIES, rows.discrepancy_of, limit=limit)
+        return await self._list(queries.DISCREPANCIES_OF, rows.discrepancy_of, user_id=user_id, limit=limit)
+
+    async def rules(self) -> list[tuple[int, UserRule]]:
+        return await self._list(queries.RULES, lambda row: (row[0], rows.rule_of(row)))
+
+    async def controls(self) -> list[Control]:
+        return await self._list(queries.CONTROLS, rows.control_of)
+
+    async def users_with_accounts(self) -> list[int]:
+        return await self._list(queries.USERS_WITH_ACCOUNTS, _first)
 
     async def alerts(self, limit: int = 50, open_only: bool = False) -> list[Alert]:
         return await self._list(queries.OPEN_ALERTS if open_only else queries.ALERTS, rows.alert_of, limit=limit)
@@ -239,14 +256,26 @@ def _overview(since_ms: int, db: sqlite3.Connection) -> Overview:
     )
 
 
-def _performance_between(user_id: int, day: str, starts_ms: int, ends_ms: int, db: sqlite3.Connection) -> DayPerformance | None:
+def _performance_between(user_id: int, day: str, starts_ms: int, ends_ms: int, db: sqlite3.Connection) -> list[DayPerformance]:
     window = {"user_id": user_id, "since_ms": starts_ms, "ends_ms": ends_ms}
-    fills = _decoded(queries.FILLS_BETWEEN, rows.fill_of, window, db)
-    if not fills:
-        return None
-    trades = _decoded(queries.TRADES_BETWEEN, rows.trade_of, window, db)
+    all_fills = _decoded(queries.FILLS_BETWEEN, rows.fill_of, window, db)
+    all_trades = _decoded(queries.TRADES_BETWEEN, rows.trade_of, window, db)
+    return [
+        _performance(
+            user_id,
+            account,
+            day,
+            [fill for fill in all_fills if fill.account == account],
+            [trade for trade in all_trades if trade.account == account],
+        )
+        for account in sorted({fill.account for fill in all_fills})
+    ]
+
+
+def _performance(user_id: int, account: str, day: str, fills: list[Fill], trades: list[Trade]) -> DayPerformance:
     return DayPerformance(
         user_id=user_id,
+        account=account,
         partition=fills[0].partition,
         day=day,
         fills=len(fills),

@@ -14,14 +14,17 @@ import msgspec
 from tradekit.domain.alerts import Alert, MetricSample, Severity
 from tradekit.domain.amounts import decimal_of, text_of
 from tradekit.domain.audit import AuditEntry
+from tradekit.domain.controls import Control, GlobalState
 from tradekit.domain.credentials import ConnectLink, Credential, CredentialStatus, DataKey, ExchangeAccount, Permissions
+from tradekit.domain.discrepancies import Discrepancy, DiscrepancyKind
 from tradekit.domain.inbox import InboxMessage
 from tradekit.domain.instruments import Instrument
-from tradekit.domain.orders import Fill, Liquidity, Order, OrderState, OrderType, Side, TimeInForce, TradingMode
+from tradekit.domain.orders import PLAIN, Fill, Liquidity, Order, OrderState, OrderType, Side, TakeProfit, Terms, TimeInForce, TradingMode
 from tradekit.domain.performance import DayPerformance
 from tradekit.domain.portfolio import LedgerEntry, LedgerKind, Position, Trade
 from tradekit.domain.replies import OutgoingMessage, Reply
-from tradekit.domain.sessions import SessionStatus, TradingSession
+from tradekit.domain.rules import UserRule
+from tradekit.domain.sessions import NO_GUARD, Guard, SessionStatus, TradingSession
 from tradekit.domain.signals import Delivery, Outcome, Signal, Subscription
 from tradekit.domain.tiers import TierName
 from tradekit.domain.usage import DayUsage, MinuteUsage
@@ -33,6 +36,8 @@ _json = msgspec.json.Encoder()
 _reply = msgspec.json.Decoder(Reply)
 _names = msgspec.json.Decoder(tuple[str, ...])
 _permissions = msgspec.json.Decoder(Permissions)
+_terms = msgspec.json.Decoder(Terms)
+_guard = msgspec.json.Decoder(Guard)
 
 # The users of one fan-out trade at the same price and often the same size: most amounts repeat. Equal decimals have equal text.
 _text = lru_cache(maxsize=8192)(text_of)
@@ -69,6 +74,27 @@ def _tuple(text: str) -> tuple[str, ...]:
     return () if text == "[]" else _names.decode(text)
 
 
+class _Exits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What of a user's settings is kept as one value, because most users have none of it."""
+
+    trailing_stop_pct: Decimal | None = None
+    take_profits: tuple[TakeProfit, ...] = ()
+    time_exit_s: int = 0
+    stop_guard_losses: int = 0
+    guard_window_s: int = 86_400
+    guard_lock_s: int = 3_600
+    low_profit_pct: Decimal | None = None
+
+
+_exits = msgspec.json.Decoder(_Exits)
+_NO_EXITS = _Exits()
+
+
+def _exits_text(s: UserSettings) -> str:
+    held = _Exits(**{name: getattr(s, name) for name in _Exits.__struct_fields__})
+    return "" if held == _NO_EXITS else _json.encode(held).decode()
+
+
 def user_row(u: User) -> Row:
     return (
         u.user_id, u.partition, u.tier.value, u.role.value, u.status.value, u.display_name, u.created_ms, u.disclosure_ms,
@@ -93,7 +119,7 @@ def settings_row(keyed: tuple[int, int, UserSettings]) -> Row:
     return (
         user_id, partition, s.language, s.time_zone, _list(s.symbols), s.sizing.value, _text(s.size), _text(s.risk_per_trade_pct),
         _text(s.max_exposure_pct), _maybe(s.stop_loss_pct), _maybe(s.take_profit_pct), _text(s.max_daily_loss_pct),
-        _text(s.max_drawdown_pct), s.cooldown_s, int(s.notify_fills), int(s.notify_signals),
+        _text(s.max_drawdown_pct), s.cooldown_s, int(s.notify_fills), int(s.notify_signals), s.account, _exits_text(s),
     )  # fmt: skip
 
 
@@ -102,22 +128,25 @@ def settings_of(r: Row) -> UserSettings:
         language=r[2], time_zone=r[3], symbols=_tuple(r[4]), sizing=_sizing(r[5]), size=_decimal(r[6]),
         risk_per_trade_pct=_decimal(r[7]), max_exposure_pct=_decimal(r[8]), stop_loss_pct=_amount_or_none(r[9]),
         take_profit_pct=_amount_or_none(r[10]), max_daily_loss_pct=_decimal(r[11]), max_drawdown_pct=_decimal(r[12]),
-        cooldown_s=r[13], notify_fills=r[14] == 1, notify_signals=r[15] == 1,
+        cooldown_s=r[13], notify_fills=r[14] == 1, notify_signals=r[15] == 1, account=r[16],
+        **(msgspec.structs.asdict(_exits.decode(r[17])) if r[17] else {}),
     )  # fmt: skip
 
 
-def session_row(keyed: tuple[int, int, TradingSession]) -> Row:
-    user_id, partition, s = keyed
+def session_row(keyed: tuple[int, int, str, TradingSession]) -> Row:
+    user_id, partition, account, s = keyed
+    guard = "" if s.guard == NO_GUARD else _json.encode(s.guard).decode()
     return (
-        user_id, partition, s.status.value, _text(s.cash), _text(s.realized_today), _text(s.day_start_equity), _text(s.peak_equity),
-        s.locked_until_ms, s.api.minute, s.api.calls,
+        user_id, account, partition, s.status.value, _text(s.cash), _text(s.realized_today), _text(s.day_start_equity),
+        _text(s.peak_equity), s.day_ends_ms, int(s.flattening), s.api.minute, s.api.calls, guard,
     )  # fmt: skip
 
 
 def session_of(r: Row) -> TradingSession:
     return TradingSession(
-        status=_session_status(r[2]), cash=_decimal(r[3]), realized_today=_decimal(r[4]), day_start_equity=_decimal(r[5]),
-        peak_equity=_decimal(r[6]), locked_until_ms=r[7], api=MinuteUsage(minute=r[8], calls=r[9]),
+        status=_session_status(r[3]), cash=_decimal(r[4]), realized_today=_decimal(r[5]), day_start_equity=_decimal(r[6]),
+        peak_equity=_decimal(r[7]), day_ends_ms=r[8], flattening=r[9] == 1,
+        api=MinuteUsage(minute=r[10], calls=r[11]), guard=_guard.decode(r[12]) if r[12] else NO_GUARD,
     )  # fmt: skip
 
 
@@ -198,13 +227,14 @@ def instrument_of(r: Row) -> Instrument:
 def signal_row(s: Signal) -> Row:
     return (
         s.signal_id, s.source, s.symbol, s.side.value, _text(s.price), s.bar_ms, s.created_ms, s.expires_ms, int(s.advanced), s.note,
+        _text(s.fraction),
     )  # fmt: skip
 
 
 def signal_of(r: Row) -> Signal:
     return Signal(
         signal_id=r[0], source=r[1], symbol=r[2], side=_side(r[3]), price=_decimal(r[4]), bar_ms=r[5], created_ms=r[6],
-        expires_ms=r[7], advanced=r[8] == 1, note=r[9],
+        expires_ms=r[7], advanced=r[8] == 1, note=r[9], fraction=_decimal(r[10]),
     )  # fmt: skip
 
 
@@ -226,17 +256,21 @@ def delivery_of(r: Row) -> Delivery:
 def order_row(o: Order) -> Row:
     return (
         o.client_order_id, o.user_id, o.partition, o.cause, o.symbol, o.side.value, o.type.value, _text(o.quantity), _maybe(o.price),
-        o.time_in_force.value, int(o.post_only), int(o.reduce_only), o.mode.value, o.state.value, o.reason, o.venue_order_id,
-        o.signal_id, _text(o.reserved), o.quota_day, _text(o.cum_qty), _text(o.cum_quote), _text(o.cum_fee), _list(o.trade_ids),
-        o.created_ms, o.updated_ms, int(o.is_open),
+        o.time_in_force.value, int(o.post_only), int(o.reduce_only), o.mode.value, o.account, o.state.value, o.reason,
+        o.venue_order_id, o.signal_id, _text(o.reserved), o.quota_day, _text(o.cum_qty), _text(o.cum_quote), _text(o.cum_fee),
+        _list(o.trade_ids), _terms_text(o.terms), o.created_ms, o.updated_ms, int(o.is_open),
     )  # fmt: skip
+
+
+def _terms_text(terms: Terms) -> str:
+    return "" if terms is PLAIN else _json.encode(terms).decode()
 
 
 def order_progress(o: Order) -> Row:
     """What changes of an order after its insert, then its id."""
     return (
-        o.state.value, o.reason, o.venue_order_id, _text(o.reserved), o.quota_day, _text(o.cum_qty), _text(o.cum_quote),
-        _text(o.cum_fee), _list(o.trade_ids), o.updated_ms, int(o.is_open), o.client_order_id,
+        _text(o.quantity), o.state.value, o.reason, o.venue_order_id, _text(o.reserved), o.quota_day, _text(o.cum_qty), _text(o.cum_quote),
+        _text(o.cum_fee), _list(o.trade_ids), _terms_text(o.terms), o.updated_ms, int(o.is_open), o.client_order_id,
     )  # fmt: skip
 
 
@@ -244,64 +278,93 @@ def order_of(r: Row) -> Order:
     return Order(
         client_order_id=r[0], user_id=r[1], partition=r[2], cause=r[3], symbol=r[4], side=_side(r[5]), type=_order_type(r[6]),
         quantity=_decimal(r[7]), price=_amount_or_none(r[8]), time_in_force=_tif(r[9]), post_only=r[10] == 1, reduce_only=r[11] == 1,
-        mode=_mode(r[12]), state=_order_state(r[13]), reason=r[14], venue_order_id=r[15], signal_id=r[16], reserved=_decimal(r[17]),
-        quota_day=r[18], cum_qty=_decimal(r[19]), cum_quote=_decimal(r[20]), cum_fee=_decimal(r[21]), trade_ids=_tuple(r[22]),
-        created_ms=r[23], updated_ms=r[24],
+        mode=_mode(r[12]), account=r[13], state=_order_state(r[14]), reason=r[15], venue_order_id=r[16], signal_id=r[17],
+        reserved=_decimal(r[18]), quota_day=r[19], cum_qty=_decimal(r[20]), cum_quote=_decimal(r[21]), cum_fee=_decimal(r[22]),
+        trade_ids=_tuple(r[23]), terms=_terms.decode(r[24]) if r[24] else PLAIN, created_ms=r[25], updated_ms=r[26],
     )  # fmt: skip
 
 
 def fill_row(f: Fill) -> Row:
     return (
         f.trade_id, f.client_order_id, f.user_id, f.partition, f.symbol, f.side.value, _text(f.quantity), _text(f.price), _text(f.fee),
-        f.liquidity.value, f.time_ms,
+        f.liquidity.value, f.time_ms, f.account, f.fee_currency, _text(f.fee_paid),
     )  # fmt: skip
 
 
 def fill_of(r: Row) -> Fill:
     return Fill(
         trade_id=r[0], client_order_id=r[1], user_id=r[2], partition=r[3], symbol=r[4], side=_side(r[5]), quantity=_decimal(r[6]),
-        price=_decimal(r[7]), fee=_decimal(r[8]), liquidity=_liquidity(r[9]), time_ms=r[10],
+        price=_decimal(r[7]), fee=_decimal(r[8]), liquidity=_liquidity(r[9]), time_ms=r[10], account=r[11], fee_currency=r[12],
+        fee_paid=_decimal(r[13]),
     )  # fmt: skip
 
 
-def position_row(keyed: tuple[int, int, Position]) -> Row:
-    user_id, partition, p = keyed
+def position_row(keyed: tuple[int, int, str, Position]) -> Row:
+    user_id, partition, account, p = keyed
     return (
-        user_id, p.symbol, partition, _text(p.quantity), _text(p.cost), p.opened_ms, _text(p.bought), _text(p.spent), _text(p.received),
-        _text(p.fees), p.entry_orders,
+        user_id, account, p.symbol, partition, _text(p.quantity), _text(p.cost), p.opened_ms, _text(p.bought), _text(p.spent),
+        _text(p.received), _text(p.fees), p.entry_orders,
     )  # fmt: skip
 
 
 def position_of(r: Row) -> Position:
     return Position(
-        symbol=r[1], quantity=_decimal(r[3]), cost=_decimal(r[4]), opened_ms=r[5], bought=_decimal(r[6]), spent=_decimal(r[7]),
-        received=_decimal(r[8]), fees=_decimal(r[9]), entry_orders=r[10],
+        symbol=r[2], quantity=_decimal(r[4]), cost=_decimal(r[5]), opened_ms=r[6], bought=_decimal(r[7]), spent=_decimal(r[8]),
+        received=_decimal(r[9]), fees=_decimal(r[10]), entry_orders=r[11],
     )  # fmt: skip
 
 
 def trade_row(t: Trade) -> Row:
     return (
         t.user_id, t.partition, t.symbol, _text(t.quantity), _text(t.entry_price), _text(t.exit_price), _text(t.pnl), _text(t.fees),
-        t.opened_ms, t.closed_ms, t.closing_order,
+        t.opened_ms, t.closed_ms, t.closing_order, t.account,
     )  # fmt: skip
 
 
 def trade_of(r: Row) -> Trade:
     return Trade(
         user_id=r[0], partition=r[1], symbol=r[2], quantity=_decimal(r[3]), entry_price=_decimal(r[4]), exit_price=_decimal(r[5]),
-        pnl=_decimal(r[6]), fees=_decimal(r[7]), opened_ms=r[8], closed_ms=r[9], closing_order=r[10],
+        pnl=_decimal(r[6]), fees=_decimal(r[7]), opened_ms=r[8], closed_ms=r[9], closing_order=r[10], account=r[11],
     )  # fmt: skip
 
 
 def ledger_row(e: LedgerEntry) -> Row:
-    return e.user_id, e.partition, e.kind.value, _text(e.amount), _text(e.fee), _text(e.balance), e.reference, e.time_ms
+    return e.user_id, e.partition, e.kind.value, _text(e.amount), _text(e.fee), _text(e.balance), e.reference, e.time_ms, e.account
 
 
 def ledger_of(r: Row) -> LedgerEntry:
     return LedgerEntry(
         user_id=r[0], partition=r[1], kind=_ledger_kind(r[2]), amount=_decimal(r[3]), fee=_decimal(r[4]), balance=_decimal(r[5]),
-        reference=r[6], time_ms=r[7],
+        reference=r[6], time_ms=r[7], account=r[8],
     )  # fmt: skip
+
+
+def discrepancy_row(d: Discrepancy) -> Row:
+    return d.key, d.user_id, d.partition, d.account, d.kind.value, d.symbol, d.detail, d.raised_ms, d.resolved_ms
+
+
+def discrepancy_of(r: Row) -> Discrepancy:
+    return Discrepancy(
+        key=r[0], user_id=r[1], partition=r[2], account=r[3], kind=DiscrepancyKind(r[4]), symbol=r[5], detail=r[6], raised_ms=r[7],
+        resolved_ms=r[8],
+    )  # fmt: skip
+
+
+def rule_row(keyed: tuple[int, int, UserRule]) -> Row:
+    user_id, partition, rule = keyed
+    return user_id, rule.name, partition, rule.text, rule.created_ms
+
+
+def rule_of(r: Row) -> UserRule:
+    return UserRule(name=r[1], text=r[3], created_ms=r[4])
+
+
+def control_row(c: Control) -> Row:
+    return c.scope, c.state.value, c.reason, c.by, c.changed_ms
+
+
+def control_of(r: Row) -> Control:
+    return Control(scope=r[0], state=GlobalState(r[1]), reason=r[2], by=r[3], changed_ms=r[4])
 
 
 def audit_of(r: Row) -> AuditEntry:
@@ -310,13 +373,13 @@ def audit_of(r: Row) -> AuditEntry:
 
 
 def performance_row(d: DayPerformance) -> Row:
-    return d.user_id, d.day, d.partition, d.fills, d.trades, d.wins, _text(d.volume), _text(d.fees), _text(d.pnl)
+    return d.user_id, d.account, d.day, d.partition, d.fills, d.trades, d.wins, _text(d.volume), _text(d.fees), _text(d.pnl)
 
 
 def performance_of(r: Row) -> DayPerformance:
     return DayPerformance(
-        user_id=r[0], day=r[1], partition=r[2], fills=r[3], trades=r[4], wins=r[5], volume=_decimal(r[6]), fees=_decimal(r[7]),
-        pnl=_decimal(r[8]),
+        user_id=r[0], account=r[1], day=r[2], partition=r[3], fills=r[4], trades=r[5], wins=r[6], volume=_decimal(r[7]),
+        fees=_decimal(r[8]), pnl=_decimal(r[9]),
     )  # fmt: skip
 
 

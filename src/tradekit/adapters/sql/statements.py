@@ -94,7 +94,8 @@ def _dead_letter(letter: tuple[int, str]) -> rows.Row:
 
 
 _ORDER_PROGRESS = (
-    "state", "reason", "venue_order_id", "reserved", "quota_day", "cum_qty", "cum_quote", "cum_fee", "trade_ids", "updated_ms", "is_open",
+    "quantity", "state", "reason", "venue_order_id", "reserved", "quota_day", "cum_qty", "cum_quote", "cum_fee", "trade_ids", "terms",
+    "updated_ms", "is_open",
 )  # fmt: skip
 _DELIVERY_PROGRESS = ("outcome", "reason", "detail", "client_order_id", "time_ms")
 
@@ -125,11 +126,15 @@ BEFORE_POSITIONS = (
     _new("fills", tables.Fills, rows.fill_row, "id"),
 )
 POSITIONS = _latest("positions", tables.Positions, rows.position_row)
-POSITIONS_CLOSED = _gone("positions_closed", tables.Positions, tuple, "user_id", "symbol")
+POSITIONS_CLOSED = _gone("positions_closed", tables.Positions, tuple, "user_id", "account", "symbol")
 BEFORE_AUDIT = (
     _new("trades", tables.UserTrades, rows.trade_row, "id"),
     _new("ledger", tables.Ledger, rows.ledger_row, "id"),
+    _latest("discrepancies", tables.Discrepancies, rows.discrepancy_row),
+    _latest("controls", tables.Controls, rows.control_row),
 )
+RULES = _latest("rules", tables.Rules, rows.rule_row)
+RULES_GONE = _gone("rules_gone", tables.Rules, tuple, "user_id", "name")
 AUDIT = _new("audit", tables.Audit, tuple, "id")
 AUDIT_HEADS = _latest("audit", tables.AuditHeads, tuple)
 AFTER_AUDIT = (

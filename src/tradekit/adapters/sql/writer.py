@@ -162,6 +162,7 @@ class SqliteWriter:
         self._current(statements.POSITIONS, statements.POSITIONS_CLOSED, group)
         for write in statements.BEFORE_AUDIT:
             self._rows(write, group)
+        self._current(statements.RULES, statements.RULES_GONE, group)
         self._audit(group)
         for write in statements.AFTER_AUDIT:
             self._rows(write, group)
@@ -236,10 +237,10 @@ def partitions_of(changes: Changes) -> set[int]:
 
 _HOLD = (
     "users", "credentials", "deliveries", "delivery_updates", "orders", "order_updates", "fills", "trades", "ledger", "audit",
-    "performance", "outbox",
+    "performance", "outbox", "discrepancies",
 )  # fmt: skip
 _KEYED = {
     "identities": 2, "settings": 1, "sessions": 1, "usage": 1, "subscriptions": 1, "positions": 1, "data_keys": 1, "accounts": 1,
-    "links": 1,
+    "links": 1, "rules": 1,
 }  # fmt: skip
 """Where the plain tuples of Changes hold the partition."""

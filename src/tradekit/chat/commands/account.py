@@ -99,6 +99,7 @@ def usage(request: Request) -> Decision:
 def status(request: Request) -> Decision:
     """Whether and how the user trades, and whether the service does."""
     state, ctx = request.state, request.ctx
+    locked_ms = max((lock.until_ms for lock in state.session.guard.locks), default=0)
     quotes = [quote for symbol in ctx.market.symbols() if (quote := ctx.market.quote(symbol))]
     args = _account_args(ctx) | {
         "session": state.session.status.value,
@@ -111,7 +112,7 @@ def status(request: Request) -> Decision:
         "positions": str(len(state.positions)),
         "orders": str(len(state.orders)),
         "followed": ", ".join(subscription.source for subscription in state.subscriptions),
-        "locked_ms": str(state.session.locked_until_ms) if state.session.locked_until_ms > ctx.now_ms else "",
+        "locked_ms": str(locked_ms) if locked_ms > ctx.now_ms else "",
         "zone": request.zone,
     }
     switch = press("button.resume", "/resume") if state.session.status == "paused" else press("button.pause", "/pause")

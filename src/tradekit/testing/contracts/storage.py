@@ -18,7 +18,7 @@ from tradekit.domain.tiers import TierName
 from tradekit.domain.users import Identity, UserSettings, UserStatus
 from tradekit.ports.storage import Storage
 from tradekit.testing.contracts.storage_reads import ReaderContract
-from tradekit.testing.contracts.storage_support import ANSWER_S, Answers, a_rich_session, amounts, register
+from tradekit.testing.contracts.storage_support import ANSWER_S, Answers, a_rich_session, amounts, open_orders, register
 from tradekit.testing.factories import (
     DAY_MS,
     NOW_MS,
@@ -148,7 +148,8 @@ class StorageContract(ReaderContract):
         names = [str(number) for number in range(200)]
         for name in names:
             storage.submit(
-                Changes(audit=(an_audit_entry(detail=name),), positions=((1, 0, a_position(cost=Decimal(name))),)), answers.of(name)
+                Changes(audit=(an_audit_entry(detail=name),), positions=((1, 0, "paper", a_position(cost=Decimal(name))),)),
+                answers.of(name),
             )
         assert storage.queued == 200
         await answers.wait(200)
@@ -171,9 +172,9 @@ class StorageContract(ReaderContract):
         await register(storage, 1)
         answers = Answers()
         first, last = a_position(cost=Decimal(1)), a_position(cost=Decimal(3))
-        storage.submit(Changes(positions=((1, 0, first),), subscriptions=((1, 0, a_subscription()),)), answers.of("open"))
-        storage.submit(Changes(positions_closed=((1, first.symbol),), unsubscriptions=((1, "ema-cross"),)), answers.of("close"))
-        storage.submit(Changes(positions=((1, 0, last),)), answers.of("open again"))
+        storage.submit(Changes(positions=((1, 0, "paper", first),), subscriptions=((1, 0, a_subscription()),)), answers.of("open"))
+        storage.submit(Changes(positions_closed=((1, "paper", first.symbol),), unsubscriptions=((1, "ema-cross"),)), answers.of("close"))
+        storage.submit(Changes(positions=((1, 0, "paper", last),)), answers.of("open again"))
         await answers.wait(3)
         assert answers.errors == {"open": None, "close": None, "open again": None}
         state = (await storage.sessions([1]))[1]
@@ -230,12 +231,12 @@ class StorageContract(ReaderContract):
 
     async def test_a_session_comes_back_as_it_was_committed(self, storage: Storage) -> None:
         state = a_rich_session()
-        await storage.commit(together(state_changes(an_unknown_session(state.user_id), state), Changes(orders=state.orders)))
+        await storage.commit(together(state_changes(an_unknown_session(state.user_id), state), Changes(orders=open_orders(state))))
         assert await storage.sessions([state.user_id]) == {state.user_id: state}
 
     async def test_changes_of_a_session_come_back_too(self, storage: Storage) -> None:
         old = a_rich_session()
-        await storage.commit(together(state_changes(an_unknown_session(old.user_id), old), Changes(orders=old.orders)))
+        await storage.commit(together(state_changes(an_unknown_session(old.user_id), old), Changes(orders=open_orders(old))))
         assert old.user is not None
         filled = msgspec.structs.replace(old.orders[0], state=OrderState.FILLED, reserved=Decimal(0), quota_day="")
         new = msgspec.structs.replace(
@@ -247,6 +248,8 @@ class StorageContract(ReaderContract):
             usage=(msgspec.structs.replace(old.usage[-1], used=9, reserved=0),),
             positions=old.positions[1:],
             orders=old.orders[1:],
+            shelf=(msgspec.structs.replace(old.shelf[0], session=TradingSession(cash=Decimal(1)), positions=()),),
+            rules=(),
             subscriptions=old.subscriptions[:1],
             custody=a_custody(
                 old.user_id,
@@ -278,7 +281,7 @@ class StorageContract(ReaderContract):
     async def test_decimals_of_28_digits_come_back_exactly(self, storage: Storage, values: list[Decimal]) -> None:
         position = a_position(**dict(zip(("quantity", "cost", "bought", "spent", "received", "fees"), values, strict=False)))
         session = TradingSession(cash=values[6], realized_today=values[7])
-        await storage.commit(Changes(users=(a_user(),), positions=((1, 0, position),), sessions=((1, 0, session),)))
+        await storage.commit(Changes(users=(a_user(),), positions=((1, 0, "paper", position),), sessions=((1, 0, "paper", session),)))
         loaded = (await storage.sessions([1]))[1]
         assert loaded.positions == (position,)
         assert loaded.session == session
@@ -289,7 +292,10 @@ class StorageContract(ReaderContract):
         writing = 60
         for number in range(1, writing + 1):
             cost = Decimal(number)
-            half, other = Changes(sessions=((1, 0, TradingSession(cash=cost)),)), Changes(positions=((1, 0, a_position(cost=cost)),))
+            half, other = (
+                Changes(sessions=((1, 0, "paper", TradingSession(cash=cost)),)),
+                Changes(positions=((1, 0, "paper", a_position(cost=cost)),)),
+            )
             storage.submit(together(half, other), answers.of(str(number)))
             state = (await storage.sessions([1]))[1]
             assert not state.positions or state.positions[0].cost == state.session.cash
@@ -310,5 +316,6 @@ _COVERED = {
     "inbox", "instruments", "users", "identities", "settings", "sessions", "usage", "subscriptions", "unsubscriptions", "signals",
     "data_keys", "data_keys_gone", "credentials", "accounts", "links", "links_gone",
     "signals_done", "deliveries", "delivery_updates", "orders", "order_updates", "fills", "positions", "positions_closed", "trades",
-    "ledger", "audit", "performance", "outbox", "outbox_done", "inbox_done", "dead_letters", "metrics", "alerts",
+    "ledger", "discrepancies", "rules", "rules_gone", "controls", "audit", "performance",
+    "outbox", "outbox_done", "inbox_done", "dead_letters", "metrics", "alerts",
 }  # fmt: skip

@@ -9,10 +9,11 @@ import pytest
 
 from tradekit.domain.audit import GENESIS, link
 from tradekit.domain.changes import Changes
+from tradekit.domain.controls import GlobalState
 from tradekit.domain.credentials import DataKey
 from tradekit.domain.errors import Duplicate
 from tradekit.domain.inbox import InboxMessage
-from tradekit.domain.orders import Liquidity, OrderState, Side
+from tradekit.domain.orders import Liquidity, OrderState, Side, TradingMode
 from tradekit.domain.performance import DayPerformance
 from tradekit.domain.portfolio import LedgerKind
 from tradekit.domain.signals import Outcome
@@ -24,16 +25,20 @@ from tradekit.testing.factories import (
     DAY_MS,
     NOW_MS,
     PARTITIONS,
+    a_control,
     a_delivery,
+    a_discrepancy,
     a_fill,
     a_ledger_entry,
     a_performance,
     a_position,
+    a_rule,
     a_sample,
     a_signal,
     a_subscription,
     a_trade,
     a_user,
+    an_account,
     an_alert,
     an_audit_entry,
     an_identity,
@@ -229,7 +234,7 @@ class ReaderContract:
             a_trade(closing_order="3", closed_ms=ends, pnl=Decimal(100)),
         ]
         await storage.commit(Changes(fills=(*inside, *outside), trades=tuple(trades)))
-        day = await storage.performance_between(1, "2023-11-14", starts, ends)
+        (day,) = await storage.performance_between(1, "2023-11-14", starts, ends)
         assert day == DayPerformance(
             user_id=1,
             partition=partition_of(1, PARTITIONS),
@@ -241,8 +246,8 @@ class ReaderContract:
             fees=Decimal("0.8"),
             pnl=Decimal("1.5"),
         )
-        assert await storage.performance_between(1, "2023-11-01", 0, 1) is None
-        assert await storage.performance_between(2, "2023-11-14", starts, ends) is None
+        assert await storage.performance_between(1, "2023-11-01", 0, 1) == []
+        assert await storage.performance_between(2, "2023-11-14", starts, ends) == []
 
     async def test_the_overview_counts(self, storage: Storage) -> None:
         await register(storage, 1, 2)
@@ -250,7 +255,7 @@ class ReaderContract:
             users=(a_user(user_id=3, tier=TierName.PREMIUM, role=Role.ADMIN, created_ms=NOW_MS - 10),),
             orders=(an_order("a"), an_order("b", state=OrderState.REJECTED)),
             fills=(a_fill(user_id=2, time_ms=NOW_MS - 1), a_fill(user_id=1, time_ms=NOW_MS)),
-            positions=((1, 0, a_position()), (2, 0, a_position())),
+            positions=((1, 0, "paper", a_position()), (2, 0, "paper", a_position())),
         )
         await storage.commit(more)
         overview = await storage.overview(NOW_MS)
@@ -299,3 +304,33 @@ class ReaderContract:
         assert [key for _, key in await storage.recent_message_keys(10)] == ["5", "4", "2"]
         assert await storage.pending_inbox() == [messages[3]]
         assert await storage.forget(NOW_MS + 2400, NOW_MS + 5) == 0
+
+    async def test_discrepancies_are_kept_once_and_closed(self, storage: Storage) -> None:
+        first, other = a_discrepancy(), a_discrepancy(user_id=2, raised_ms=NOW_MS + 1)
+        await storage.commit(Changes(discrepancies=(first, other)))
+        closed = msgspec.structs.replace(first, resolved_ms=NOW_MS + 5)
+        await storage.commit(Changes(discrepancies=(closed,)))
+        assert await storage.discrepancies() == [other, closed]
+        assert await storage.discrepancies(1) == [closed]
+        assert await storage.discrepancies(limit=1) == [other]
+
+    async def test_rules_come_and_go(self, storage: Storage) -> None:
+        await register(storage, 1)
+        await storage.commit(Changes(rules=((1, 0, a_rule()), (1, 0, a_rule(name="other")))))
+        await storage.commit(Changes(rules_gone=((1, "dip"),)))
+        assert await storage.rules() == [(1, a_rule(name="other"))]
+        assert (await storage.sessions([1]))[1].rules == (a_rule(name="other"),)
+
+    async def test_the_last_word_on_a_scope_counts(self, storage: Storage) -> None:
+        await storage.commit(Changes(controls=(a_control(), a_control(scope="binance"))))
+        await storage.commit(Changes(controls=(a_control(state=GlobalState.NORMAL),)))
+        assert sorted(await storage.controls(), key=lambda each: each.scope) == [
+            a_control(state=GlobalState.NORMAL),
+            a_control(scope="binance"),
+        ]
+
+    async def test_accounts_that_are_not_on_paper_are_found(self, storage: Storage) -> None:
+        await register(storage, 1, 2)
+        accounts = ((1, 0, an_account(mode=TradingMode.LIVE)), (2, 0, an_account(mode=TradingMode.PAPER)))
+        await storage.commit(Changes(accounts=accounts))
+        assert await storage.users_with_accounts() == [1]

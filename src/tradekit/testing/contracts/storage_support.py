@@ -8,8 +8,9 @@ import anyio.lowlevel
 from hypothesis import strategies as st
 
 from tradekit.domain.changes import state_changes, together
-from tradekit.domain.orders import OrderState, OrderType, Side, TimeInForce, TradingMode
-from tradekit.domain.sessions import SessionState, SessionStatus, TradingSession
+from tradekit.domain.orders import Order, OrderState, OrderType, Side, TakeProfit, TimeInForce, TradingMode
+from tradekit.domain.rules import UserRule
+from tradekit.domain.sessions import Book, ClosedTrade, Guard, LockKind, SessionState, SessionStatus, TradingLock, TradingSession, books
 from tradekit.domain.tiers import TierName
 from tradekit.domain.usage import MinuteUsage
 from tradekit.domain.users import Identity, Role, Sizing, UserSettings, UserStatus, partition_of
@@ -113,6 +114,13 @@ def a_rich_session(user_id: int = 1) -> SessionState:
         cooldown_s=60,
         notify_fills=False,
         notify_signals=False,
+        trailing_stop_pct=Decimal("2.5"),
+        take_profits=(TakeProfit(Decimal(3), Decimal(50)), TakeProfit(Decimal(6))),
+        time_exit_s=60,
+        stop_guard_losses=3,
+        guard_window_s=7,
+        guard_lock_s=8,
+        low_profit_pct=Decimal("-1.5"),
     )
     session = TradingSession(
         status=SessionStatus.PAUSED,
@@ -120,7 +128,15 @@ def a_rich_session(user_id: int = 1) -> SessionState:
         realized_today=Decimal("-12.5"),
         day_start_equity=Decimal(10_000),
         peak_equity=Decimal("10000.01"),
-        locked_until_ms=NOW_MS + 1,
+        day_ends_ms=NOW_MS + 1,
+        flattening=True,
+        guard=Guard(
+            locks=(TradingLock(kind=LockKind.LOW_PROFIT, until_ms=NOW_MS + 1, symbol="BTC/USDT", source="ema-cross"),),
+            frozen=("ETH/USDT",),
+            recent=(
+                ClosedTrade(symbol="BTC/USDT", source="", pnl=Decimal("-1.5"), pnl_pct=Decimal("-0.1"), stopped=True, closed_ms=NOW_MS - 1),
+            ),
+        ),
         api=MinuteUsage(minute=NOW_MS // 60_000, calls=7),
     )
     user = a_user(
@@ -146,4 +162,18 @@ def a_rich_session(user_id: int = 1) -> SessionState:
         orders=(a_whole_order(user_id=user_id), an_order("second", user_id=user_id)),
         subscriptions=(a_subscription(symbols=("BTC/USDT",), size=Decimal("0.5"), since_ms=1), a_subscription(source="rsi", since_ms=2)),
         custody=a_custody(user_id),
+        rules=(UserRule(name="dip", text="buy when rsi(14) < 30", created_ms=1),),
+        shelf=(
+            Book(
+                account="binance:live",
+                session=TradingSession(cash=Decimal("12.5"), status=SessionStatus.REDUCING),
+                positions=(a_position(symbol="BTC/USDT", quantity=Decimal("0.5")),),
+                orders=(an_order("live one", user_id=user_id, account="binance:live", mode=TradingMode.LIVE),),
+            ),
+        ),
     )
+
+
+def open_orders(state: SessionState) -> tuple[Order, ...]:
+    """The open orders of all of a user's accounts."""
+    return tuple(order for book in books(state) for order in book.orders)

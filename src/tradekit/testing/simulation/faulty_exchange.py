@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from tradekit.domain.errors import ExchangeUnavailable
+from tradekit.domain.instruments import Instrument, Symbol
 from tradekit.domain.orders import Order, OrderReport
-from tradekit.ports.exchange import Capabilities, Exchange, ReportHandler
+from tradekit.ports.exchange import Capabilities, Exchange, ReportHandler, Snapshot
 from tradekit.testing.simulation.faults import Faults
 from tradekit.testing.simulation.observer import Observer
 
@@ -83,6 +84,14 @@ class FaultyExchange:
         self._observer.venue_said("find", order.client_order_id, report)
         await self._dawdle()
         return report
+
+    async def snapshot(self, user_id: int) -> Snapshot:
+        if self._faults.hit("venue_unreachable"):
+            raise self._unheard()
+        return await self._inner.snapshot(user_id)
+
+    def instrument(self, symbol: Symbol) -> Instrument | None:
+        return self._inner.instrument(symbol)
 
     def listen(self, handler: ReportHandler) -> None:
         loop = asyncio.get_running_loop()

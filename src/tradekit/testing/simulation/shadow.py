@@ -78,7 +78,7 @@ class Shadow:
         self._signals(changes)
 
     def _calls_counted(self, changes: Changes) -> None:
-        for user_id, _, session in changes.sessions:
+        for user_id, _, _, session in changes.sessions:
             before, now = self._calls.get(user_id, (0, 0)), (session.api.minute, session.api.calls)
             limit = self._limits(user_id).api_calls_per_minute
             if now < before:
@@ -88,9 +88,9 @@ class Shadow:
             self._calls[user_id] = now
 
     def _positions(self, changes: Changes) -> None:
-        for user_id, _, position in changes.positions:
+        for user_id, _, _, position in changes.positions:
             self._held[user_id].add(position.symbol)
-        for user_id, symbol in changes.positions_closed:
+        for user_id, _, symbol in changes.positions_closed:
             self._held[user_id].discard(symbol)
 
     def _new(self, order: Order) -> None:

@@ -128,6 +128,9 @@ def upgrade() -> None:
         sa.Column("fee", AMOUNT, nullable=False),
         sa.Column("liquidity", TEXT, nullable=False),
         sa.Column("time_ms", BIG, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("fee_currency", TEXT, nullable=False),
+        sa.Column("fee_paid", AMOUNT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_fills")),
         sa.UniqueConstraint("user_id", "trade_id", name=op.f("uq_fills_user_id_trade_id")),
     )
@@ -197,6 +200,7 @@ def upgrade() -> None:
         sa.Column("balance", AMOUNT, nullable=False),
         sa.Column("reference", TEXT, nullable=False),
         sa.Column("time_ms", BIG, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger")),
     )
     with op.batch_alter_table("ledger", schema=None) as batch_op:
@@ -218,6 +222,7 @@ def upgrade() -> None:
         sa.Column("post_only", sa.Boolean(), nullable=False),
         sa.Column("reduce_only", sa.Boolean(), nullable=False),
         sa.Column("mode", TEXT, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.Column("state", TEXT, nullable=False),
         sa.Column("reason", TEXT, nullable=False),
         sa.Column("venue_order_id", TEXT, nullable=False),
@@ -228,6 +233,7 @@ def upgrade() -> None:
         sa.Column("cum_quote", AMOUNT, nullable=False),
         sa.Column("cum_fee", AMOUNT, nullable=False),
         sa.Column("trade_ids", TEXT, nullable=False),
+        sa.Column("terms", TEXT, nullable=False),
         sa.Column("created_ms", BIG, nullable=False),
         sa.Column("updated_ms", BIG, nullable=False),
         sa.Column("is_open", sa.Integer(), nullable=False),
@@ -268,6 +274,7 @@ def upgrade() -> None:
     op.create_table(
         "positions",
         sa.Column("user_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.Column("symbol", TEXT, nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("quantity", AMOUNT, nullable=False),
@@ -278,7 +285,43 @@ def upgrade() -> None:
         sa.Column("received", AMOUNT, nullable=False),
         sa.Column("fees", AMOUNT, nullable=False),
         sa.Column("entry_orders", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("user_id", "symbol", name=op.f("pk_positions")),
+        sa.PrimaryKeyConstraint("user_id", "account", "symbol", name=op.f("pk_positions")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "controls",
+        sa.Column("scope", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("by", TEXT, nullable=False),
+        sa.Column("changed_ms", BIG, nullable=False),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_controls")),
+    )
+    op.create_table(
+        "discrepancies",
+        sa.Column("key", TEXT, nullable=False),
+        sa.Column("user_id", BIG, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("symbol", TEXT, nullable=False),
+        sa.Column("detail", TEXT, nullable=False),
+        sa.Column("raised_ms", BIG, nullable=False),
+        sa.Column("resolved_ms", BIG, nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_discrepancies")),
+    )
+    with op.batch_alter_table("discrepancies", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_discrepancies_raised_ms"), ["raised_ms"], unique=False)
+        batch_op.create_index("ix_discrepancies_user_id_raised_ms", ["user_id", "raised_ms"], unique=False)
+
+    op.create_table(
+        "rules",
+        sa.Column("user_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("text", TEXT, nullable=False),
+        sa.Column("created_ms", BIG, nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "name", name=op.f("pk_rules")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -300,6 +343,7 @@ def upgrade() -> None:
         sa.Column("expires_ms", BIG, nullable=False),
         sa.Column("advanced", sa.Boolean(), nullable=False),
         sa.Column("note", TEXT, nullable=False),
+        sa.Column("fraction", AMOUNT, nullable=False),
         sa.Column("done", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signals")),
         sa.UniqueConstraint("signal_id", name=op.f("uq_signals_signal_id")),
@@ -334,16 +378,20 @@ def upgrade() -> None:
     op.create_table(
         "trading_sessions",
         sa.Column("user_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("status", TEXT, nullable=False),
         sa.Column("cash", AMOUNT, nullable=False),
         sa.Column("realized_today", AMOUNT, nullable=False),
         sa.Column("day_start_equity", AMOUNT, nullable=False),
         sa.Column("peak_equity", AMOUNT, nullable=False),
-        sa.Column("locked_until_ms", BIG, nullable=False),
+        sa.Column("day_ends_ms", BIG, nullable=False),
+        sa.Column("flattening", sa.Boolean(), nullable=False),
         sa.Column("api_minute", BIG, nullable=False),
         sa.Column("api_calls", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_trading_sessions")),
+        sa.Column("guard", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "account", name=op.f("pk_trading_sessions")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "usage_counters",
@@ -361,6 +409,7 @@ def upgrade() -> None:
     op.create_table(
         "user_performance",
         sa.Column("user_id", BIG, autoincrement=False, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.Column("day", TEXT, nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("fills", sa.Integer(), nullable=False),
@@ -369,7 +418,7 @@ def upgrade() -> None:
         sa.Column("volume", AMOUNT, nullable=False),
         sa.Column("fees", AMOUNT, nullable=False),
         sa.Column("pnl", AMOUNT, nullable=False),
-        sa.PrimaryKeyConstraint("user_id", "day", name=op.f("pk_user_performance")),
+        sa.PrimaryKeyConstraint("user_id", "account", "day", name=op.f("pk_user_performance")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -390,6 +439,8 @@ def upgrade() -> None:
         sa.Column("cooldown_s", sa.Integer(), nullable=False),
         sa.Column("notify_fills", sa.Boolean(), nullable=False),
         sa.Column("notify_signals", sa.Boolean(), nullable=False),
+        sa.Column("account", TEXT, nullable=False),
+        sa.Column("exits", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_user_settings")),
     )
     op.create_table(
@@ -406,6 +457,7 @@ def upgrade() -> None:
         sa.Column("opened_ms", BIG, nullable=False),
         sa.Column("closed_ms", BIG, nullable=False),
         sa.Column("closing_order", TEXT, nullable=False),
+        sa.Column("account", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_user_trades")),
         sa.UniqueConstraint("closing_order", name=op.f("uq_user_trades_closing_order")),
     )
@@ -437,6 +489,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_users_created_ms"))
 
     op.drop_table("users")
+    op.drop_table("rules")
+    with op.batch_alter_table("discrepancies", schema=None) as batch_op:
+        batch_op.drop_index("ix_discrepancies_user_id_raised_ms")
+        batch_op.drop_index(batch_op.f("ix_discrepancies_raised_ms"))
+
+    op.drop_table("discrepancies")
+    op.drop_table("controls")
     with op.batch_alter_table("user_trades", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_user_trades_user_id_closed_ms"))
 
