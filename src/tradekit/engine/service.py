@@ -12,6 +12,7 @@ import msgspec
 from tradekit.domain.changes import Changes
 from tradekit.domain.credentials import KeyPolicy
 from tradekit.domain.inbox import LaneClass
+from tradekit.domain.orders import account_name
 from tradekit.domain.risk import TradingPolicy
 from tradekit.domain.sessions import SessionState, books
 from tradekit.domain.signals import Signal
@@ -115,6 +116,8 @@ class Service:
         self.key_policy = KeyPolicy(
             mock_trading=options.mock_trading, venues=options.venues, entry_url=options.public_url, ready=vault is not None
         )
+        self.open_venue: Callable[[str], Exchange | None] = lambda account: None
+        """Opens the venue behind accounts of a name when the first of them is used; set by whoever has adapters."""
         self._sources: tuple[Source, ...] | None = None
         self.started_ms = clock.now_ms()
         self.ready = False
@@ -199,7 +202,12 @@ class Service:
             await self.storage.commit(Changes(instruments=fresh))
 
     async def _recover(self) -> None:
-        """Ask the venue about orders that were open, and take up messages that were not finished."""
+        """Open the venues in use, ask them about orders that were open, and take up messages that were not finished."""
+        traders = await self.storage.users_with_accounts()
+        for start in range(0, len(traders), USERS_PAGE):
+            for state in (await self.storage.sessions(traders[start : start + USERS_PAGE])).values():
+                for account in state.custody.real:
+                    self.reach(account_name(account.venue, account.mode))
         users = await self.storage.users_with_open_orders()
         for start in range(0, len(users), USERS_PAGE):
             states = await self.storage.sessions(users[start : start + USERS_PAGE])
@@ -225,6 +233,15 @@ class Service:
         if user_id is None:
             return self.outbox.quiet(identity)
         return self.orchestrator.quiet(user_id) and self.gateway.quiet(user_id) and self.outbox.quiet(identity)
+
+    def reach(self, account: str) -> None:
+        """Trade at the venue behind accounts of this name (``binance:live``), if the operator does and it is not open yet."""
+        if self.venues.get(account) is not None:
+            return
+        exchange = self.open_venue(account)
+        if exchange is not None:
+            self.venues.add(account, exchange)
+            self.gateway.trade_at(account, exchange)
 
     def active_users(self) -> int:
         """Registered users in memory."""
@@ -292,6 +309,8 @@ class Service:
             self._sources = None
         if concerns_keys(changes):
             self.custodian.note(changes)
+        for _, _, account in changes.accounts:
+            self.reach(account_name(account.venue, account.mode))
         for signal in decision.publish:
             self._publish(signal)
         self.telemetry.count("orders.submitted", len(decision.submit))

@@ -266,20 +266,22 @@ def a_performance(**values: Any) -> DayPerformance:
 
 def a_discrepancy(**values: Any) -> Discrepancy:
     """A late fill, booked."""
-    filled_in = {"account": "binance:live", "kind": DiscrepancyKind.LATE_FILL, "symbol": SYMBOL, "detail": "order=a"}
-    made = _of_user(values) | filled_in | values
+    filled_in: dict[str, Any] = {"account": "binance:live", "kind": DiscrepancyKind.LATE_FILL, "symbol": SYMBOL, "detail": "order=a"}
+    made: dict[str, Any] = _of_user(values) | filled_in | values
     key = discrepancy_key(made["user_id"], made["account"], made["kind"], made["symbol"])
-    return Discrepancy(**({"key": key, "raised_ms": NOW_MS} | made))
+    return Discrepancy(**(made | {"key": key, "raised_ms": NOW_MS}))
 
 
 def a_rule(**values: Any) -> UserRule:
     """A rule of three words."""
-    return UserRule(**({"name": "dip", "text": "buy when rsi(14) < 30", "created_ms": NOW_MS} | values))
+    made: dict[str, Any] = {"name": "dip", "text": "buy when rsi(14) < 30", "created_ms": NOW_MS}
+    return UserRule(**(made | values))
 
 
 def a_control(**values: Any) -> Control:
     """Exits only, everywhere."""
-    return Control(**({"scope": "all", "state": GlobalState.REDUCING, "reason": "test", "by": "cli", "changed_ms": NOW_MS} | values))
+    made: dict[str, Any] = {"scope": "all", "state": GlobalState.REDUCING, "reason": "test", "by": "cli", "changed_ms": NOW_MS}
+    return Control(**(made | values))
 
 
 def an_inbox_message(inbox_id: int = 1, **values: Any) -> InboxMessage:
