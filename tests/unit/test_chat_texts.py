@@ -115,7 +115,7 @@ def test_every_refusal_of_a_key_is_a_documented_code(code: str) -> None:
 
 @pytest.mark.parametrize("language", CATALOGS)
 def test_templates_use_only_known_shapes_and_balanced_braces(language: str) -> None:
-    known = formatting.SHAPES | LOOKUPS | {"time", "duration"}
+    known = formatting.SHAPES | LOOKUPS | {"time", "duration", "account"}
     for key, text in CATALOGS[language].items():
         assert has_text(key), f"{language}: {key} does not exist in English"
         fields = re.findall(r"\{(\w+)(?::([^{}]*))?\}", text)

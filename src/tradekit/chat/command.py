@@ -7,6 +7,7 @@ import attrs
 import msgspec
 
 from tradekit.domain.inbox import LaneClass
+from tradekit.domain.orders import PAPER
 from tradekit.domain.replies import Button, Reply
 from tradekit.domain.sessions import SessionState
 from tradekit.domain.users import Identity, Role, User
@@ -69,8 +70,8 @@ class Request:
 
     @property
     def asks_first(self) -> bool:
-        """Whether the command must put a question before it acts."""
-        return self.ctx.confirm_orders and not self.confirmed
+        """Whether the command must put a question before it acts; with real money it always must."""
+        return (self.ctx.confirm_orders or self.state.account != PAPER) and not self.confirmed
 
     def arg(self, index: int) -> str:
         """The argument at a place, or empty text."""

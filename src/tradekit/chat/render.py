@@ -83,12 +83,20 @@ def _field(match: re.Match[str], args: Mapping[str, str], language: str, depth: 
         return value
     if shape in formatting.SHAPES:
         return formatting.shaped(value, shape)
+    if shape == "account":
+        return _account(value, language)
     if shape in LOOKUPS:
         key = value if shape == "text" else f"{shape}.{value}"
         if depth >= _NESTING_MAX or not has_text(key):
             return value.replace("_", " ").lower()
         return fill(text_for(key, language), args, language, depth + 1)
     return _other(shape, value, args)
+
+
+def _account(name: str, language: str) -> str:
+    """``PAPER``, ``LIVE binance``."""
+    venue, _, mode = name.partition(":")
+    return f"{text_for(f'word.{mode}', language)} {venue}" if mode else text_for("word.paper", language)
 
 
 def _other(shape: str, value: str, args: Mapping[str, str]) -> str:

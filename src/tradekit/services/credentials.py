@@ -258,6 +258,18 @@ def set_mode(state: SessionState, venue: str, mode: TradingMode, ctx: Context, *
     return Decision(state=new, changes=Changes(audit=(entry,)), result=account)
 
 
+def choose(state: SessionState, account: str, ctx: Context) -> Decision:
+    """Use another of one's accounts; nothing of any changes. The result is its name; the error is BadInput for one that is not there."""
+    need_user(state)
+    known = (PAPER, *(account_name(each.venue, each.mode) for each in state.custody.real))
+    if account not in known:
+        return refused(state, BadInput(field="account", value=account[:40], problem="is not yours", hint="one of " + ", ".join(known)))
+    if account == state.account:
+        return unchanged(state, result=account)
+    new = use(state, account)
+    return Decision(state=new, changes=Changes(audit=(audit(new, ctx, "user", "account.use", account),)), result=account)
+
+
 def use(state: SessionState, account: str) -> SessionState:
     """The session with this account in use."""
     return on_account(replace(state, settings=replace(state.settings, account=account)), account)

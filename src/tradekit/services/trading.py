@@ -172,7 +172,7 @@ def flatten(state: SessionState, ctx: Context, cause: str) -> Decision:
 def order_notice(key: str, order: Order, ctx: Context, **more: str) -> Reply:
     """A message about an order: ``order.filled`` and the like, with the facts a person wants."""
     args = {
-        "mode": order.mode.value,
+        "mode": order.account,
         "side": order.side.value,
         "type": order.type.value,
         "symbol": order.symbol,

@@ -55,7 +55,7 @@ TEXTS: dict[str, str] = {
     ),
     "plan.end": "\nA trade is an order that opens or adds to a position. Closing is never counted.",
     "portfolio": (
-        "💼 {mode:word} portfolio{market:mark}\n"
+        "💼 {mode:account} portfolio{market:mark}\n"
         "Equity {equity:money} {quote}\n"
         "Cash {cash:money} {quote}\n"
         "[reserved] of which reserved for open orders: {reserved:money} {quote}\n"
@@ -64,7 +64,7 @@ TEXTS: dict[str, str] = {
         "Today {day_pnl:signed} {quote} ({day_pct:percent})"
     ),
     "portfolio.none": "\nNo positions.",
-    "positions": "📊 {mode:word} positions{market:mark}",
+    "positions": "📊 {mode:account} positions{market:mark}",
     "positions.none": "None. A first one: /help buy",
     "position.line": (
         "• {quantity:num} {base}: now {price:price}, paid {average:price} {quote}, worth {value:money}, "
@@ -84,7 +84,7 @@ TEXTS: dict[str, str] = {
         "Trading: {session:word}\n"
         "[locked_ms] Cooling down: no entries before {locked_ms:time}\n"
         "Service: {service:word}\n"
-        "Account: {account:word}, {mode:word}, plan {tier}\n"
+        "Account: {account:word}, {mode:account}, plan {tier}\n"
         "Market: {instruments} {instruments:plural instrument instruments}{market:mark}\n"
         "[priced_ms] Last price: {priced_ms:time}\n"
         "[ended] The recording has ended; its last prices stand.\n"

@@ -38,6 +38,7 @@ TEXTS: dict[str, str] = {
     **{f"error.{code.lower()}": text for code, text in _ERRORS.items()},
     "help.connect": "Enter a key of a venue, by a private link",
     "help.accounts": "Your keys and accounts at venues",
+    "help.account": "Use another of your accounts",
     "help.mode": "Paper, test site or real money at a venue",
     "help.disconnect": "Make a key of yours unreadable here",
     "key.pasted": (
@@ -62,9 +63,9 @@ TEXTS: dict[str, str] = {
     "connect.not_private": (
         "The form for keys is not reached safely from elsewhere yet. The operator sets TRADEKIT_PUBLIC_URL to an address with https://."
     ),
-    "accounts": "🏦 Your accounts\n[mock] 📄 This service trades on PAPER only; nothing real is sent.",
+    "accounts": "🏦 Your accounts. In use: {account:account}\n[mock] 📄 This service trades on PAPER only; nothing real is sent.",
     "accounts.row": (
-        "• {venue}: {mode:word}, key {key:word}\n"
+        "• {venue}: {mode:word}, key {key:word}\n[used]   in use\n"
         "[site]   of its test site\n"
         "[checked_ms]   confirmed {checked_ms:time}\n"
         "[bound]   works from any address: better bind it to ours at the venue\n"
@@ -72,17 +73,18 @@ TEXTS: dict[str, str] = {
         "[problem]   no orders: {problem:text}"
     ),
     "accounts.none": "Paper only. To connect a venue: /connect",
-    "accounts.end": "\nTo change one: /mode VENUE paper, testnet or live",
+    "accounts.end": "\nTo change one: /mode VENUE paper, testnet or live. To use another: /account paper",
     "key.connected": (
         "🔑 Your key for {venue} is kept, sealed: {status:word}.\n[sandbox] It is one of the test site.\n"
-        "Orders stay on paper until /mode says otherwise."
+        "Orders go there once you say /mode {venue} live (or testnet)."
     ),
     "key.turned_down": "⚠️ Your key for {venue} was made unreadable: {reason:text}.\nA new one: /connect {venue}",
     "key.revoked": "🔑 Your key for {venue} is unreadable now. Delete it there as well. Open orders there are no longer looked after.",
     "key.revoked_all": "⚠️ The operator made your {count:plural key keys} unreadable. Delete what is at the venue too. A new one: /connect",
     "mode.changed": (
-        "✅ {venue}: {mode:word}\n"
-        "[signing] This version still fills every order on paper; the mode only lets your key sign once orders go to venues."
+        "✅ Account in use: {account:account}\n"
+        "[real] Its balance and open orders are read first; entries wait for that, exits do not.\n"
+        "[!real] Your other accounts keep what they hold."
     ),
     "confirm.live": (
         "🔴 Real money at {venue}? Orders, yours and those of signals you follow, may then spend what is in that account.\n"

@@ -9,16 +9,16 @@ _SIGNAL = "\n[signal_id] By signal {signal_id}; details: /why {signal_id}"
 
 TEXTS: dict[str, str] = {
     "confirm.order": (
-        "[!price] {mode:word}: {side:word} {quantity:num} {symbol} at market?\n"
-        "[price] {mode:word}: {side:word} {quantity:num} {symbol}, limit {price:num} {quote}?\n"
+        "[!price] {mode:account}: {side:word} {quantity:num} {symbol} at market?\n"
+        "[price] {mode:account}: {side:word} {quantity:num} {symbol}, limit {price:num} {quote}?\n"
         "[options] Options: {options}" + _QUESTION_END
     ),
     "confirm.close": (
-        "[percent] {mode:word}: close {percent:num}% of {symbol}? That sells {quantity:num} at market.\n"
-        "[!percent] {mode:word}: close {symbol}? That sells {quantity:num} at market." + _QUESTION_END
+        "[percent] {mode:account}: close {percent:num}% of {symbol}? That sells {quantity:num} at market.\n"
+        "[!percent] {mode:account}: close {symbol}? That sells {quantity:num} at market." + _QUESTION_END
     ),
     "confirm.panic": (
-        "🚨 {mode:word}: cancel {orders} open {orders:plural order orders}, sell {positions} {positions:plural position positions} "
+        "🚨 {mode:account}: cancel {orders} open {orders:plural order orders}, sell {positions} {positions:plural position positions} "
         "at market and pause?\nGood for {valid_s} s."
     ),
     "confirm.declined": "Nothing was done.",
@@ -27,54 +27,54 @@ TEXTS: dict[str, str] = {
         "That question is no longer open: it was answered, replaced by a newer one, or the service was restarted. Please ask again."
     ),
     "order.submitted": (
-        "[!price] 📨 {mode:word} {side:word} {quantity:num} {symbol} at market: sent{market:mark}\n"
-        "[price] 📨 {mode:word} {side:word} {quantity:num} {symbol}, limit {price:num} {quote}: sent{market:mark}\n"
+        "[!price] 📨 {mode:account} {side:word} {quantity:num} {symbol} at market: sent{market:mark}\n"
+        "[price] 📨 {mode:account} {side:word} {quantity:num} {symbol}, limit {price:num} {quote}: sent{market:mark}\n"
         "Order {order_id}" + _SIGNAL
     ),
     "order.accepted": (
-        "[price] 📌 {mode:word} {side:word} {quantity:num} {symbol}, limit {price:num} {quote}: open{market:mark}\n"
-        "[!price] 📌 {mode:word} {side:word} {quantity:num} {symbol}: open{market:mark}\n"
+        "[price] 📌 {mode:account} {side:word} {quantity:num} {symbol}, limit {price:num} {quote}: open{market:mark}\n"
+        "[!price] 📌 {mode:account} {side:word} {quantity:num} {symbol}: open{market:mark}\n"
         "Order {order_id}; to cancel: /cancel {order_id}" + _SIGNAL
     ),
     "order.partially_filled": (
-        "◐ {mode:word} {side:word} {symbol}: {filled:num} of {quantity:num} filled at {avg_px:price} {quote}{market:mark}\n"
+        "◐ {mode:account} {side:word} {symbol}: {filled:num} of {quantity:num} filled at {avg_px:price} {quote}{market:mark}\n"
         "Fee {fee:money} {quote}; order {order_id}, to cancel the rest: /cancel {order_id}\n"
         "[pnl] Trade closed: P&L {pnl:signed} {quote}" + _SIGNAL
     ),
     "order.filled": (
-        "✅ {mode:word} {side:word} {filled:num} {symbol}: filled at {avg_px:price} {quote}{market:mark}\n"
+        "✅ {mode:account} {side:word} {filled:num} {symbol}: filled at {avg_px:price} {quote}{market:mark}\n"
         "Total {cost:money} {quote}, fee {fee:money} {quote}; order {order_id}\n"
         "[pnl] Trade closed: P&L {pnl:signed} {quote}" + _SIGNAL
     ),
-    "order.pending_cancel": "⏳ {mode:word} {side:word} {quantity:num} {symbol}: asked the venue to cancel order {order_id}.",
+    "order.pending_cancel": "⏳ {mode:account} {side:word} {quantity:num} {symbol}: asked the venue to cancel order {order_id}.",
     "order.canceled": (
-        "🚫 {mode:word} {side:word} {quantity:num} {symbol}: canceled, {filled:num} filled{market:mark}\n"
+        "🚫 {mode:account} {side:word} {quantity:num} {symbol}: canceled, {filled:num} filled{market:mark}\n"
         "[reason] Reason: {reason:venue}\n"
         "Order {order_id}" + _SIGNAL
     ),
     "order.rejected": (
-        "❌ {mode:word} {side:word} {quantity:num} {symbol}: refused by the venue, nothing was traded\n"
+        "❌ {mode:account} {side:word} {quantity:num} {symbol}: refused by the venue, nothing was traded\n"
         "[reason] Reason: {reason:venue}\n"
         "Order {order_id}" + _SIGNAL
     ),
     "order.expired": (
-        "⌛ {mode:word} {side:word} {quantity:num} {symbol}: expired, {filled:num} filled{market:mark}\n"
+        "⌛ {mode:account} {side:word} {quantity:num} {symbol}: expired, {filled:num} filled{market:mark}\n"
         "[reason] Reason: {reason:venue}\n"
         "Order {order_id}" + _SIGNAL
     ),
     "order.unknown": (
-        "❓ {mode:word} {side:word} {quantity:num} {symbol}: the venue has not answered. I am asking it what became of order {order_id};"
+        "❓ {mode:account} {side:word} {quantity:num} {symbol}: the venue has not answered. I am asking it what became of order {order_id};"
         " until then no new order on {symbol}. Nothing is sent twice." + _SIGNAL
     ),
     "cancel.requested": "⏳ Asked the venue to cancel {count} orders. Each answer follows.",
     "close.promised": "All you hold of {symbol} is already in open sell orders. Cancel one first: /orders",
     "panic.done": (
-        "🚨 {mode:word}: paused. Canceling {canceled} {canceled:plural order orders}, "
+        "🚨 {mode:account}: paused. Canceling {canceled} {canceled:plural order orders}, "
         "selling {sold} {sold:plural position positions} at market.\n"
         "[waiting] Positions that wait for a cancellation, or are too small to sell: {waiting}\n"
         "New entries stay off until /resume."
     ),
-    "orders": "📋 {mode:word} open orders",
+    "orders": "📋 {mode:account} open orders",
     "orders.none": "None.",
     "orders.market": (
         "• {order} {side:word} {quantity:num} {symbol} at market — {state:word}, {created_ms:time}\n[filled]   filled so far: {filled:num}"
@@ -84,7 +84,7 @@ TEXTS: dict[str, str] = {
         "[filled]   filled so far: {filled:num}"
     ),
     "orders.end": "\nTo cancel one: press its button or type /cancel and its id.",
-    "history": "🗂 {mode:word} history: the last {trades} closed {trades:plural trade trades} and {fills} {fills:plural fill fills}",
+    "history": "🗂 {mode:account} history: the last {trades} closed {trades:plural trade trades} and {fills} {fills:plural fill fills}",
     "history.none": "Nothing yet.",
     "history.trade": (
         "• {time_ms:time}: {symbol} {quantity:num}, {entry:price} → {exit:price}, P&L {pnl:signed} {quote} ({pnl_pct:percent})"

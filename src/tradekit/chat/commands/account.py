@@ -4,7 +4,6 @@ from decimal import Decimal
 
 from tradekit.chat.command import Command, Request, pct_of, press, quote_currency
 from tradekit.domain.amounts import ZERO, text_of
-from tradekit.domain.orders import TradingMode
 from tradekit.domain.portfolio import Position
 from tradekit.domain.replies import Button
 from tradekit.domain.usage import MINUTE_MS
@@ -18,7 +17,7 @@ def portfolio(request: Request) -> Decision:
     state, ctx = request.state, request.ctx
     equity, start = ctx.equity(state), state.session.day_start_equity
     unrealized = sum((_unrealized(position, ctx) or ZERO for position in state.positions), ZERO)
-    args = _account_args(ctx) | {
+    args = _account_args(request) | {
         "cash": text_of(state.session.cash),
         "reserved": text_of(state.reserved) if state.reserved else "",
         "equity": text_of(equity),
@@ -36,7 +35,7 @@ def positions(request: Request) -> Decision:
     closing = tuple(
         press("button.close", f"/close {position.symbol}", symbol=position.symbol) for position in request.state.positions[:BUTTONS_MAX]
     )
-    return request.say("positions", _account_args(request.ctx), position_rows(request), pairs(closing))
+    return request.say("positions", _account_args(request), position_rows(request), pairs(closing))
 
 
 def pairs(buttons: tuple[Button, ...]) -> tuple[tuple[Button, ...], ...]:
@@ -44,8 +43,9 @@ def pairs(buttons: tuple[Button, ...]) -> tuple[tuple[Button, ...], ...]:
     return tuple(buttons[index : index + 2] for index in range(0, len(buttons), 2))
 
 
-def _account_args(ctx: Context) -> dict[str, str]:
-    return {"mode": TradingMode.PAPER.value, "quote": quote_currency(ctx), "market": ctx.market.source}
+def _account_args(request: Request) -> dict[str, str]:
+    ctx = request.ctx
+    return {"mode": request.state.account, "quote": quote_currency(ctx), "market": ctx.market.source}
 
 
 def position_rows(request: Request) -> tuple[dict[str, str], ...]:
@@ -101,7 +101,7 @@ def status(request: Request) -> Decision:
     state, ctx = request.state, request.ctx
     locked_ms = max((lock.until_ms for lock in state.session.guard.locks), default=0)
     quotes = [quote for symbol in ctx.market.symbols() if (quote := ctx.market.quote(symbol))]
-    args = _account_args(ctx) | {
+    args = _account_args(request) | {
         "session": state.session.status.value,
         "account": request.user.status.value,
         "service": "maintenance" if ctx.policy.maintenance else ctx.policy.state.value,

@@ -10,7 +10,7 @@ from tradekit.chat.confirm import ask
 from tradekit.chat.parsing import closest, missing, shown
 from tradekit.domain.credentials import LINK_VALID_MS, Custody
 from tradekit.domain.errors import BadInput
-from tradekit.domain.orders import TradingMode
+from tradekit.domain.orders import PAPER, TradingMode, account_name
 from tradekit.domain.replies import Reply
 from tradekit.services import credentials
 from tradekit.services.decisions import Decision
@@ -79,7 +79,7 @@ def accounts(request: Request) -> Decision:
     rows = tuple(_row(custody, venue, request) for venue in venues)
     kept = [each.venue for each in custody.credentials if each.ciphertext]
     buttons = tuple((press("button.disconnect", f"/disconnect {name}", venue=name),) for name in kept)
-    args = {"mock": "yes" if request.ctx.keys.mock_trading else "", "venues": ", ".join(request.ctx.keys.venues)}
+    args = {"account": request.state.account, "mock": "yes" if request.ctx.keys.mock_trading else "", "venues": ", ".join(request.ctx.keys.venues)}
     return request.say("accounts", args, rows, (*buttons[:5], (press("button.connect", "/connect"),)))
 
 
@@ -89,6 +89,7 @@ def _row(custody: Custody, venue: str, request: Request) -> dict[str, str]:
     return {
         "venue": venue,
         "mode": mode.value,
+        "used": "yes" if account_name(venue, mode) == request.state.account != PAPER else "",
         "key": key.status.value if key else "none",
         "site": TESTNET if key and key.sandbox else "",
         "checked_ms": str(key.verified_ms) if key and key.usable else "",
@@ -114,8 +115,19 @@ def mode(request: Request) -> Decision:
     decision = credentials.set_mode(request.state, venue, wanted, request.ctx, confirmed=request.confirmed)
     if decision.error is not None:
         return decision
-    signing = "" if wanted is TradingMode.PAPER else "yes"
-    return answered(decision, Reply(key="mode.changed", args={"venue": venue, "mode": wanted.value, "signing": signing}))
+    real = "" if wanted is TradingMode.PAPER else "yes"
+    return answered(decision, Reply(key="mode.changed", args={"account": decision.state.account, "real": real}))
+
+
+def account(request: Request) -> Decision:
+    """Use another account: what follows is about it."""
+    if not request.args:
+        return accounts(request)
+    decision = credentials.choose(request.state, request.arg(0).lower(), request.ctx)
+    if decision.error is not None:
+        return decision
+    real = "" if decision.state.account == PAPER else "yes"
+    return answered(decision, Reply(key="mode.changed", args={"account": decision.state.account, "real": real}))
 
 
 def _mode(word: str) -> TradingMode:
@@ -145,6 +157,7 @@ def disconnect(request: Request) -> Decision:
 COMMANDS = (
     Command(name="connect", run=connect, usage="[VENUE [testnet]]", example="binance", args_max=2),
     Command(name="accounts", run=accounts, for_suspended=True),
+    Command(name="account", run=account, usage="paper|VENUE:MODE", example="paper", args_max=1),
     Command(name="mode", run=mode, usage="VENUE paper|testnet|live", example="binance paper", args_max=2),
     Command(name="disconnect", run=disconnect, usage="VENUE", example="binance", for_suspended=True, args_max=1),
 )

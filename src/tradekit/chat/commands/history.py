@@ -23,7 +23,7 @@ def orders(request: Request) -> Decision:
     )
     if len(cancelable) > 1:
         buttons = (*buttons, press("button.cancel_all", "/cancel all"))
-    return request.say("orders", {"mode": "paper", "zone": request.zone}, tuple(map(_order_row, opened)), pairs(buttons))
+    return request.say("orders", {"mode": request.state.account, "zone": request.zone}, tuple(map(_order_row, opened)), pairs(buttons))
 
 
 def _order_row(order: Order) -> dict[str, str]:
@@ -52,7 +52,7 @@ def history(request: Request) -> Read:
         del ctx
         trades, fills = answer
         rows = tuple(map(_trade_row, trades)) + tuple(map(_fill_row, fills))
-        args = {"mode": "paper", "zone": request.zone, "trades": str(len(trades)), "fills": str(len(fills))}
+        args = {"mode": request.state.account, "zone": request.zone, "trades": str(len(trades)), "fills": str(len(fills))}
         return request.say("history", args, rows)
 
     return Read(query=query, then=then)

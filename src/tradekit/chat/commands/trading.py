@@ -111,7 +111,7 @@ def _order_words(wanted: OrderRequest) -> tuple[str, ...]:
 
 
 def _order_args(request: Request, wanted: OrderRequest) -> dict[str, str]:
-    instrument, market_price = request.ctx.market.instrument(wanted.symbol), request.ctx.price(wanted.symbol)
+    instrument, market_price = request.ctx.instrument(request.state, wanted.symbol), request.ctx.price(wanted.symbol)
     assert instrument is not None
     assert market_price is not None
     notional = wanted.quantity * (wanted.price or market_price)
@@ -119,7 +119,7 @@ def _order_args(request: Request, wanted: OrderRequest) -> dict[str, str]:
     if wanted.time_in_force is not TimeInForce.GTC:
         options.append(wanted.time_in_force.value)
     return {
-        "mode": "paper",
+        "mode": request.state.account,
         "side": wanted.side.value,
         "type": wanted.type.value,
         "symbol": wanted.symbol,
@@ -178,12 +178,12 @@ def panic(request: Request) -> Decision:
     """Pause, cancel every order, sell every position."""
     state, ctx = request.state, request.ctx
     if request.asks_first:
-        args = {"mode": "paper", "orders": str(len(state.orders)), "positions": str(len(state.positions))}
+        args = {"mode": state.account, "orders": str(len(state.orders)), "positions": str(len(state.positions))}
         return ask(request, (), "confirm.panic", args)
     decision = trading.panic(state, ctx)
     canceled, sold = decision.result
     left = len(decision.state.positions) - len(sold)
-    args = {"mode": "paper", "canceled": str(len(canceled)), "sold": str(len(sold)), "waiting": str(left) if left > 0 else ""}
+    args = {"mode": state.account, "canceled": str(len(canceled)), "sold": str(len(sold)), "waiting": str(left) if left > 0 else ""}
     reply = Reply(key="panic.done", args=args, buttons=((press("button.positions", "/positions"), press("button.resume", "/resume")),))
     return msgspec.structs.replace(decision, replies=(reply,))
 
