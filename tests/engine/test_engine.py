@@ -10,13 +10,16 @@ import pytest
 from tradekit.domain.changes import Changes
 from tradekit.domain.errors import ExchangeUnavailable, StorageFailed
 from tradekit.domain.orders import Order, OrderReport, OrderState, Side, client_order_id
-from tradekit.domain.signals import Outcome
+from tradekit.domain.sessions import SessionState
+from tradekit.domain.signals import Outcome, Signal
 from tradekit.domain.users import Identity, Role
+from tradekit.engine import fanout
 from tradekit.engine.intake import Inbound
 from tradekit.engine.service import Options
 from tradekit.ports.messenger import SendOutcome, SendResult
 from tradekit.ports.storage import Done
 from tradekit.services import signals, users
+from tradekit.services.decisions import Context, Decision
 
 from .engine_support import Running, Wrapped, running, until
 
@@ -257,6 +260,29 @@ async def test_a_signal_that_cannot_be_taken_says_why(tmp_path: Path) -> None:
         delivery = await run.storage.delivery(signal_id, run.user_id("ada"))
         assert delivery is not None
         assert (delivery.outcome, delivery.reason) == (Outcome.SKIPPED, "SESSION_NOT_ACTIVE")
+
+
+async def test_a_signal_whose_decision_always_fails_still_has_an_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path) as run:
+        source = await make_provider(run, "guru")
+        await run.say("ada", "/start", f"/subscribe {source}")
+        await run.say("bob", "/start", f"/subscribe {source}")
+        ada, inner = run.user_id("ada"), fanout.deliver
+
+        def fails_for_ada(state: SessionState, signal: Signal, ctx: Context) -> Decision:
+            if state.user_id == ada:
+                raise RuntimeError("planted")
+            return inner(state, signal, ctx)
+
+        monkeypatch.setattr(fanout, "deliver", fails_for_ada)
+        signal_id = await publish(run, "guru", Side.BUY, "s1")
+        await run.quiet()
+        outcomes = {name: await run.storage.delivery(signal_id, run.user_id(name)) for name in ("ada", "bob")}
+        assert outcomes["ada"] is not None
+        assert (outcomes["ada"].outcome, outcomes["ada"].reason) == (Outcome.FAILED, "INTERNAL_ERROR")
+        assert outcomes["bob"] is not None
+        assert outcomes["bob"].outcome is Outcome.EXECUTED
+        assert await run.storage.pending_signals() == []
 
 
 async def test_a_message_the_transport_refused_for_now_is_sent_again(tmp_path: Path) -> None:

@@ -102,20 +102,20 @@ class Desk:
     async def _ask(self, orders: list[Order], is_cancel: bool) -> None:
         try:
             await (self._cancel(orders[0]) if is_cancel else self._send(orders))
+            if self._batch == 1:
+                await self._go_on(orders[0].user_id)
         finally:
             self._places += 1
             self.in_flight -= len(orders)
-            if self._batch == 1:
-                self._release(orders[0].user_id)
             self._wake.set()
 
-    def _release(self, user_id: int) -> None:
+    async def _go_on(self, user_id: int) -> None:
+        """What waited for a request of this user takes its place, in the order it came."""
+        while held := self._held.get(user_id):
+            order, is_cancel = held.popleft()
+            if not held:
+                del self._held[user_id]
+            await (self._cancel(order) if is_cancel else self._send([order]))
         self._busy[user_id] -= 1
         if not self._busy[user_id]:
             del self._busy[user_id]
-        held = self._held.get(user_id)
-        if held:
-            order, is_cancel = held.popleft()
-            (self._cancels if is_cancel else self._exits if order.side is Side.SELL else self._entries).appendleft(order)
-        if not held:
-            self._held.pop(user_id, None)

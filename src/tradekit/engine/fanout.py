@@ -22,7 +22,7 @@ from tradekit.engine.telemetry import Telemetry
 from tradekit.ports.clock import Clock
 from tradekit.ports.storage import Storage
 from tradekit.services.decisions import Context, Decision
-from tradekit.services.signals import deliver
+from tradekit.services.signals import deliver, not_decided
 
 log = logging.getLogger(__name__)
 
@@ -165,12 +165,16 @@ class Fanout:
         def handler(state: SessionState, ctx: Context) -> Decision:
             return deliver(state, signal, ctx)
 
+        def otherwise(state: SessionState, ctx: Context) -> Decision:
+            return not_decided(state, signal, ctx)
+
         self._orchestrator.post_together(
             [
                 Envelope(
                     user_id=slot.user_id,
                     lane_class=LaneClass.SIGNAL,
                     handler=handler,
+                    otherwise=otherwise,
                     cause=cause,
                     posted_s=now_s,
                     done=partial(_told, slot, done),

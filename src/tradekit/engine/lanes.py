@@ -39,6 +39,8 @@ class Envelope:
     confirm_orders: bool = True
     done: Callable[[Completed], None] | None = None
     tries: int = 0
+    otherwise: Handler | None = None
+    """What is decided instead once the handler has failed for good; it must not fail itself."""
     reload: bool = False
     """The session is read anew after this message: what it found stored was not in memory."""
 

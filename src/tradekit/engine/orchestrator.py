@@ -192,8 +192,13 @@ class Orchestrator:
         assert slot.state is not None
         apology = Reply(key="error.internal", args={"reference": envelope.cause})
         dead = Changes(dead_letters=((envelope.inbox_id, repr(error)[:500]),)) if envelope.inbox_id is not None else Changes()
+        if envelope.otherwise is not None:
+            outcome = envelope.otherwise(slot.state, self._context(envelope))
+            assert isinstance(outcome, Decision)
+            dead = together(dead, outcome.changes)
         refusal = Unavailable(what="command", reason="internal error; it is on record")
-        self._commit(slot, envelope, Decision(state=slot.state, changes=dead, replies=(apology,), error=refusal), dead=bool(dead))
+        decision = Decision(state=slot.state, changes=dead, replies=(apology,), error=refusal)
+        self._commit(slot, envelope, decision, dead=bool(dead.dead_letters))
 
     def _commit(self, slot: Slot, envelope: Envelope, decision: Decision, *, dead: bool = False) -> None:
         assert slot.state is not None

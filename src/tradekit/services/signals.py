@@ -113,6 +113,11 @@ def deliver(state: SessionState, signal: Signal, ctx: Context) -> Decision:
     return replace(decision, changes=replace(decision.changes, deliveries=(outcome,)), result=outcome)
 
 
+def not_decided(state: SessionState, signal: Signal, ctx: Context) -> Decision:
+    """The outcome for a subscriber whose decision failed by a fault of ours: on record, nothing sent."""
+    return _without_order(state, signal, Outcome.FAILED, "INTERNAL_ERROR", {}, ctx)
+
+
 def _not_wanted(state: SessionState, signal: Signal, ctx: Context) -> str:
     wish = next((held for held in state.subscriptions if held.source == signal.source), None)
     if wish is None:

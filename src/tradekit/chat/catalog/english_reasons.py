@@ -87,6 +87,7 @@ _WHY: dict[str, str] = {
     "UNRESOLVED_ORDER": "an earlier order on {symbol} had no answer from the venue yet",
     "NOT_SUBSCRIBED": "you no longer followed the source",
     "NOT_SUBSCRIBED_SYMBOL": "you do not take signals on this instrument, see /settings and /signals",
+    "INTERNAL_ERROR": "a fault of the service, which is on record",
     "NO_POSITION": "it said to sell, and you held nothing",
     "NOT_FOUND": "there was no position to close",
     "DUPLICATE": "it had already been acted upon",
