@@ -6,7 +6,7 @@ import msgspec
 
 from tradekit.domain.amounts import ZERO, money
 from tradekit.domain.changes import Changes, together
-from tradekit.domain.orders import TERMINAL, Fill, Order, OrderReport, OrderState, may_become
+from tradekit.domain.orders import PAPER, TERMINAL, Fill, Order, OrderReport, OrderState, may_become
 from tradekit.domain.portfolio import LedgerEntry, Trade, book
 from tradekit.domain.replies import Reply
 from tradekit.domain.sessions import LockKind, SessionState, TradingLock, find_order, on_account, replace_order, replace_position
@@ -88,7 +88,9 @@ def _apply(state: SessionState, order: Order, report: OrderReport, ctx: Context)
 
 def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: Context) -> Decision:
     state = begin_day(state, ctx)
-    fills = tuple(replace(fill, account=order.account) for fill in _new_fills(order, report))
+    fills = _new_fills(order, report)
+    if order.account != PAPER:
+        fills = tuple(replace(fill, account=order.account) for fill in fills)
     state, booked, ledger, trades = _book(state, order, fills, ctx)
     moved = _moved(order, booked, report, ctx)
     if moved == order:
