@@ -6,8 +6,11 @@ import shlex
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import anyio
+import anyio.abc
 import attrs
 
 from tradekit.adapters.crypto import AesGcmVault, generate_key, read_keys
@@ -24,7 +27,7 @@ from tradekit.config import Settings
 from tradekit.domain.credentials import VenueKey
 from tradekit.domain.errors import KeyRefused
 from tradekit.domain.health import Finding
-from tradekit.domain.orders import TradingMode
+from tradekit.domain.orders import TradingMode, mode_of, venue_of
 from tradekit.domain.risk import TradingPolicy
 from tradekit.engine.custody import KeyCustodian
 from tradekit.engine.market import Market
@@ -78,6 +81,8 @@ class Parts:
     key_check: KeyCheck | None = None
     venues: Mapping[str, Exchange] | None = None
     """Exchanges by account (``binance:live``)."""
+    venue_options: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    """By venue, further arguments of :class:`tradekit.adapters.ccxt.CcxtExchange`, such as ``prepare`` for a proxy."""
 
 
 def options_of(settings: Settings) -> Options:
@@ -179,10 +184,38 @@ async def open_parts(settings: Settings, parts: Parts | None = None) -> AsyncIte
             key_check=parts.key_check or open_key_check(settings, clock),
             venues=parts.venues,
         )
+        if not settings.mock_trading and importlib.util.find_spec("ccxt") is not None:
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(tasks.cancel_scope.cancel)
+            service.open_venue = partial(_open_venue, settings, service, clock, parts.venue_options, tasks)
         for strategy in (EmaCross(), RsiReversion()) if parts.strategies is None else parts.strategies:
             service.strategies.add(strategy)
         tune_interpreter()
         yield service
+
+
+def _open_venue(
+    settings: Settings,
+    service: Service,
+    clock: Clock,
+    options: Mapping[str, Mapping[str, Any]],
+    tasks: anyio.abc.TaskGroup,
+    account: str,
+) -> Exchange | None:
+    """The venue of an account, opening in the background; None if keys for it are not taken here any more."""
+    from tradekit.adapters.ccxt import CcxtExchange, StandbyExchange
+
+    venue, mode = venue_of(account), mode_of(account)
+    if venue not in settings.venue_names or mode is TradingMode.PAPER:
+        return None
+
+    def make() -> CcxtExchange:
+        credentials = venue_credentials(service.custodian, venue, mode)
+        return CcxtExchange(venue, credentials, clock, sandbox=mode is TradingMode.TESTNET, **options.get(venue, {}))
+
+    exchange = StandbyExchange(make, clock)
+    tasks.start_soon(exchange.serve)
+    return exchange
 
 
 def open_vault(settings: Settings) -> Vault:

@@ -35,6 +35,8 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     currency: str
     total: Decimal
     """Locked by orders included."""
+    locked: Decimal = ZERO
+    """Of it, set aside for open orders."""
 
 
 class VenueOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -56,17 +58,19 @@ class VenueOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A user's account at the venue at one time."""
+    """A user's account at the venue, not older than the question."""
 
     balances: tuple[Balance, ...] = ()
     """Currencies that are not listed are zero; empty where :attr:`Capabilities.balances` is False."""
-    orders: tuple[VenueOrder, ...] = ()
-    """Every open order."""
+    orders: tuple[VenueOrder, ...] | None = None
+    """Every open order; None when they were not asked for."""
     time_ms: int
+    """By our clock, when the question was put."""
 
-    def total(self, currency: str) -> Decimal:
+    def balance(self, currency: str) -> Balance:
         """What the venue holds of a currency."""
-        return next((each.total for each in self.balances if each.currency == currency), ZERO)
+        found = next((each for each in self.balances if each.currency == currency), None)
+        return found or Balance(currency=currency, total=ZERO)
 
 
 class AccountsView(Protocol):
@@ -115,8 +119,8 @@ class Exchange(Protocol):
         :raises ExchangeUnavailable: no answer came, which is not "not found".
         """
 
-    async def snapshot(self, user_id: int) -> Snapshot:
-        """Balances and open orders of a user, for reconciliation. Waits behind everything else for the venue's limits.
+    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
+        """Balances of a user, and on demand every open order, for reconciliation. Waits behind everything else for the venue's limits.
 
         :raises ExchangeUnavailable: no answer came.
         """

@@ -4,6 +4,7 @@ from tradekit.adapters.ccxt.credentials import Credentials, NoCredentials
 from tradekit.adapters.ccxt.exchange import CcxtExchange
 from tradekit.adapters.ccxt.feed import CcxtFeed
 from tradekit.adapters.ccxt.profiles import PROFILES, Lookup, VenueProfile, Weights, profile_for
+from tradekit.adapters.ccxt.standby import StandbyExchange
 
 __all__ = [
     "PROFILES",
@@ -12,6 +13,7 @@ __all__ = [
     "Credentials",
     "Lookup",
     "NoCredentials",
+    "StandbyExchange",
     "VenueProfile",
     "Weights",
     "profile_for",

@@ -23,9 +23,11 @@ class Rank(IntEnum):
     ENTRY = 2
     DATA = 3
     """Prices, markets, the clock."""
+    RECONCILE = 4
+    """Balances, and orders that somebody else may have placed."""
 
 
-SHARES = {Rank.EXIT: 1.0, Rank.QUESTION: 0.9, Rank.ENTRY: 0.8, Rank.DATA: 0.7}
+SHARES = {Rank.EXIT: 1.0, Rank.QUESTION: 0.9, Rank.ENTRY: 0.8, Rank.DATA: 0.7, Rank.RECONCILE: 0.6}
 
 
 @attrs.define(kw_only=True, eq=False)

@@ -15,6 +15,7 @@ from tradekit.adapters.ccxt.inquiry import Inquiry
 from tradekit.adapters.ccxt.profiles import Lookup, VenueProfile, profile_for
 from tradekit.adapters.ccxt.reports import Raw, refusal_of, state_of
 from tradekit.adapters.ccxt.session import Client, Failed, Prepare, VenueSession
+from tradekit.adapters.ccxt.snapshots import balances_of, venue_order_of
 from tradekit.adapters.ccxt.streams import UserStreams
 from tradekit.adapters.ccxt.tracker import Tracker
 from tradekit.adapters.ccxt.verdicts import Kind, shown
@@ -23,7 +24,7 @@ from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.instruments import Instrument, Symbol
 from tradekit.domain.orders import TERMINAL, Order, OrderReport, OrderType, Side, TimeInForce
 from tradekit.ports.clock import Clock
-from tradekit.ports.exchange import Capabilities, ReportHandler
+from tradekit.ports.exchange import Capabilities, ReportHandler, Snapshot
 
 log = structlog.get_logger(__name__)
 
@@ -196,6 +197,26 @@ class CcxtExchange:
         if report is not None:
             self._know(order, report)
         return report
+
+    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
+        asked_ms, weights = self._clock.now_ms(), self.profile.weights
+        try:
+            async with self._session.client(user_id) as client:
+                raw = await self._session.call(client, lambda ccxt: ccxt.fetch_balance(), weights.balances, Rank.RECONCILE)
+                found = (
+                    await self._session.call(client, lambda ccxt: ccxt.fetch_open_orders(), weights.all_open_orders, Rank.RECONCILE)
+                    if with_orders
+                    else None
+                )
+        except Failed as failed:
+            await self._after(failed)
+            raise self._session.unavailable(failed) from failed
+        except VenueBusy as error:
+            raise self._session.unavailable(error) from error
+        except NoCredentials as error:
+            raise ExchangeUnavailable(venue=self.profile.venue, reason="ACCOUNT_INVALID") from error
+        orders = None if found is None else tuple(venue_order_of(each, self.profile, asked_ms) for each in found)
+        return Snapshot(balances=balances_of(raw), orders=orders, time_ms=asked_ms)
 
     async def _submit(self, order: Order) -> OrderReport | BaseException:
         reason = self._refusal(order)

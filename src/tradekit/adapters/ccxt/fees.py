@@ -1,18 +1,17 @@
-"""Commissions in quote currency.
-
-A fill's fee is money of the quote currency, whatever the venue took:
+"""Commissions: what they are worth in quote currency, and what was taken.
 
 * quote currency: as it is;
-* base currency (the usual thing for a buy): times the fill's price. The position then counts the whole quantity and the cost of the fee,
-  while the venue holds the quantity less the commission: that difference is dust that reconciliation must know of;
-* a third currency (a venue's own coin): times its last price, asked at most once a minute;
-* not told, or no price to be had: the instrument's rate times the notional, and a line in the log.
+* base currency (the usual thing for a buy): worth times the fill's price; the position grows by the quantity less the commission;
+* a third currency (a venue's own coin): worth times its last price, asked at most once a minute; cash and position stay;
+* several at once, not told, or no price to be had: counted as quote currency, the latter two at the instrument's rate times the notional
+  and with a line in the log. Reconciliation takes up the difference.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import structlog
 
 from tradekit.adapters.ccxt.budget import Rank, VenueBusy
@@ -26,6 +25,18 @@ log = structlog.get_logger(__name__)
 RATE_AGE_MAX_S = 60.0
 
 
+@attrs.frozen
+class Commission:
+    """Of one trade."""
+
+    worth: Decimal
+    """Quote currency."""
+    currency: str = ""
+    """What was taken; empty: the quote currency."""
+    paid: Decimal = ZERO
+    """In ``currency``, when that is not the quote currency."""
+
+
 class Fees:
     """Converts commissions, with a memory of third currencies' prices."""
 
@@ -33,8 +44,8 @@ class Fees:
         self._session = session
         self._rates: dict[str, tuple[float, Decimal]] = {}
 
-    async def of(self, trade: Mapping[str, Any], instrument: Instrument) -> Decimal:
-        """The trade's commission in quote currency."""
+    async def of(self, trade: Mapping[str, Any], instrument: Instrument) -> Commission:
+        """The trade's commission."""
         price, quantity = decimal_or_none(trade.get("price")) or ZERO, decimal_or_none(trade.get("amount")) or ZERO
         told = [fee for fee in (trade.get("fees") or [trade.get("fee")]) if fee and fee.get("cost") is not None]
         total = ZERO
@@ -49,7 +60,9 @@ class Fees:
             maker = trade.get("takerOrMaker") == "maker"
             total = price * quantity * (instrument.maker_fee if maker else instrument.taker_fee)
             log.warning("fee_estimated", symbol=instrument.symbol, trade=str(trade.get("id")))
-        return money(total)
+        if len(told) == 1 and (currency := told[0].get("currency")) not in {instrument.quote, None}:
+            return Commission(money(total), currency, decimal_or_none(told[0]["cost"]) or ZERO)
+        return Commission(money(total))
 
     async def _rate(self, currency: str | None, instrument: Instrument, price: Decimal) -> Decimal | None:
         if currency in {instrument.quote, None}:

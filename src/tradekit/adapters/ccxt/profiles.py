@@ -6,7 +6,12 @@ from typing import Any
 
 import attrs
 
-BINANCE_OPTIONS: Mapping[str, Any] = {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False}
+BINANCE_OPTIONS: Mapping[str, Any] = {
+    "fetchMarkets": {"types": ["spot"]},
+    "fetchMargins": False,
+    "fetchCurrencies": False,
+    "warnOnFetchOpenOrdersWithoutSymbol": False,
+}
 """Spot only: the futures' markets would cost three more requests and are not traded here."""
 
 
@@ -36,6 +41,9 @@ class Weights:
     bars: int = 1
     time: int = 1
     markets: int = 1
+    balances: int = 1
+    all_open_orders: int = 1
+    """A query of the open orders of all markets."""
 
 
 @attrs.frozen(kw_only=True)
@@ -80,7 +88,7 @@ _BINANCE = VenueProfile(
     sandbox=True,
     weight_max=6_000,
     weight_header="x-mbx-used-weight-1m",
-    weights=Weights(create=1, cancel=1, order=4, trades=5, open_orders=6, closed_orders=20, ticker=2, bars=2, time=1, markets=20),
+    weights=Weights(order=4, trades=5, open_orders=6, closed_orders=20, ticker=2, bars=2, markets=20, balances=20, all_open_orders=80),
     duplicate_marks=("Duplicate order sent",),
     key_marks=('"code":-2015',),
     options=BINANCE_OPTIONS,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from tradekit.adapters.ccxt.fees import Commission
 from tradekit.adapters.ccxt.instruments import decimal_or_none
 from tradekit.domain.amounts import ZERO
 from tradekit.domain.orders import Fill, Liquidity, Order, OrderReport, OrderState, TimeInForce
@@ -63,11 +64,8 @@ def refusal_of(order: Order, reason: str, now_ms: int) -> OrderReport:
     )
 
 
-def fill_of(order: Order, trade: Raw, fee: Decimal, venue: str, now_ms: int) -> Fill:
-    """A trade as a fill. Venues count trades per market, so the market is part of its id.
-
-    :param fee: in quote currency, see ``fees``.
-    """
+def fill_of(order: Order, trade: Raw, fee: Commission, venue: str, now_ms: int) -> Fill:
+    """A trade as a fill. Venues count trades per market, so the market is part of its id."""
     return Fill(
         trade_id=f"{venue}:{order.symbol}:{trade['id']}",
         client_order_id=order.client_order_id,
@@ -77,7 +75,9 @@ def fill_of(order: Order, trade: Raw, fee: Decimal, venue: str, now_ms: int) -> 
         side=order.side,
         quantity=decimal_or_none(trade["amount"]) or ZERO,
         price=decimal_or_none(trade["price"]) or ZERO,
-        fee=fee,
+        fee=fee.worth,
+        fee_currency=fee.currency if fee.paid else "",
+        fee_paid=fee.paid,
         liquidity=Liquidity.MAKER if trade.get("takerOrMaker") == "maker" else Liquidity.TAKER,
         time_ms=int(trade.get("timestamp") or now_ms),
     )

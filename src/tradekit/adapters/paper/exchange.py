@@ -134,10 +134,11 @@ class PaperExchange:
         entries = await self._entries(order.client_order_id)
         return entries[-1].report() if entries else None
 
-    async def snapshot(self, user_id: int) -> Snapshot:
+    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
         """The user's resting orders; the book keeps no balances."""
         await self._ready()
-        return Snapshot(orders=tuple(entry.venue_order() for entry in self._resting.of_user(user_id)), time_ms=self._clock.now_ms())
+        orders = tuple(entry.venue_order() for entry in self._resting.of_user(user_id)) if with_orders else None
+        return Snapshot(orders=orders, time_ms=self._clock.now_ms())
 
     def instrument(self, symbol: Symbol) -> Instrument | None:
         return self._market.instrument(symbol)

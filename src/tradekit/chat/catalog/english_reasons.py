@@ -111,6 +111,7 @@ _VENUE: dict[str, str] = {
     "NO_LIQUIDITY": "nobody took the rest at that price",
     "CANCELED_BY_USER": "you asked for it",
     "DUPLICATE_CLIENT_ORDER_ID": "the venue had it already",
+    "VENUE_UNAVAILABLE": "the venue cannot be reached now; nothing was sent",
     "VENUE_BUSY": "the venue is busy; please try again",
     "VENUE_BANNED": "the venue makes this service wait; please try again later",
     "VENUE_REFUSED": "the venue refused the order",

@@ -79,7 +79,8 @@ def accounts(request: Request) -> Decision:
     rows = tuple(_row(custody, venue, request) for venue in venues)
     kept = [each.venue for each in custody.credentials if each.ciphertext]
     buttons = tuple((press("button.disconnect", f"/disconnect {name}", venue=name),) for name in kept)
-    args = {"account": request.state.account, "mock": "yes" if request.ctx.keys.mock_trading else "", "venues": ", ".join(request.ctx.keys.venues)}
+    mock = "yes" if request.ctx.keys.mock_trading else ""
+    args = {"account": request.state.account, "mock": mock, "venues": ", ".join(request.ctx.keys.venues)}
     return request.say("accounts", args, rows, (*buttons[:5], (press("button.connect", "/connect"),)))
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.instruments import Instrument, Quote, Symbol
-from tradekit.domain.orders import Order, OrderReport, OrderState, OrderType, Side, TimeInForce, client_order_id
+from tradekit.domain.orders import TERMINAL, Order, OrderReport, OrderState, OrderType, Side, TimeInForce, client_order_id
+from tradekit.domain.portfolio import book
 from tradekit.ports.exchange import Exchange
 
 INSTRUMENT = Instrument(symbol="BTC/USDT", base="BTC", quote="USDT")
@@ -188,6 +189,48 @@ class ExchangeContract:
         trade_ids = [fill.trade_id for report in answers.values() for fill in report.fills]
         assert len(set(trade_ids)) == len(trade_ids)
 
+    async def test_snapshot_lists_what_rests_of_the_user_and_of_nobody_else(self, exchange: Exchange) -> None:
+        mine, other = limit_order("mine", 39_000), limit_order("other's", 39_000, user_id=2)
+        for order in (mine, other, market_order("over")):
+            await exchange.submit(order)
+        snapshot = await exchange.snapshot(1, with_orders=True)
+        assert snapshot.orders is not None
+        (listed,) = snapshot.orders
+        found = await exchange.find(mine)
+        assert found is not None
+        assert mine.client_order_id.startswith(listed.client_order_id)
+        assert (listed.venue_order_id, listed.symbol, listed.side) == (found.venue_order_id, mine.symbol, mine.side)
+        assert (listed.type, listed.quantity, listed.price, listed.cum_qty) == (OrderType.LIMIT, mine.quantity, mine.price, Decimal(0))
+        assert (await exchange.snapshot(1, with_orders=False)).orders is None
+
+    async def test_balances_move_by_exactly_what_the_fills_say(self, exchange: Exchange, move: Move) -> None:
+        if not exchange.capabilities.balances:
+            assert (await exchange.snapshot(1, with_orders=False)).balances == ()
+            return
+        quote, base = INSTRUMENT.quote, INSTRUMENT.base
+        before = await exchange.snapshot(1, with_orders=False)
+        cash, position = before.balance(quote).total, None
+        resting = limit_order("resting", 39_000)
+        reports = [
+            await exchange.submit(order)
+            for order in (market_order("in"), resting, market_order("out", side=Side.SELL, quantity=Decimal("0.009")))
+        ]
+        await move(Decimal(39_000))
+        last = await _Heard(exchange).asked(resting)
+        for fill in (fill for report in (reports[0], reports[2], last) for fill in report.fills):
+            booked = book(fill, cash, position)
+            cash, position = booked.cash, booked.position
+        after = await exchange.snapshot(1, with_orders=False)
+        assert position is not None
+        assert after.balance(quote).total == cash
+        assert after.balance(base).total - before.balance(base).total == position.quantity
+
+    async def test_an_instrument_that_is_traded_is_known(self, exchange: Exchange) -> None:
+        known = exchange.instrument(INSTRUMENT.symbol)
+        assert known is not None
+        assert (known.step_size, known.tick_size) == (INSTRUMENT.step_size, INSTRUMENT.tick_size)
+        assert exchange.instrument("NO/SUCH") is None
+
 
 class _Heard:
     """Listens, and waits for what must come."""
@@ -195,11 +238,21 @@ class _Heard:
     def __init__(self, exchange: Exchange) -> None:
         self._reports: list[OrderReport] = []
         self._news = anyio.Event()
+        self._exchange = exchange
         exchange.listen(self._take)
 
     def _take(self, report: OrderReport) -> None:
         self._reports.append(report)
         self._news.set()
+
+    async def asked(self, order: Order) -> OrderReport:
+        """The order once it is over, found by asking."""
+        with anyio.fail_after(ANSWER_TIMEOUT_S):
+            while True:
+                report = await self._exchange.find(order)
+                if report is not None and report.state in TERMINAL:
+                    return report
+                await anyio.sleep(0.01)
 
     async def of(self, order: Order, state: OrderState) -> OrderReport:
         with anyio.fail_after(ANSWER_TIMEOUT_S):

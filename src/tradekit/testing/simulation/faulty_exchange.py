@@ -85,10 +85,10 @@ class FaultyExchange:
         await self._dawdle()
         return report
 
-    async def snapshot(self, user_id: int) -> Snapshot:
+    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
         if self._faults.hit("venue_unreachable"):
             raise self._unheard()
-        return await self._inner.snapshot(user_id)
+        return await self._inner.snapshot(user_id, with_orders=with_orders)
 
     def instrument(self, symbol: Symbol) -> Instrument | None:
         return self._inner.instrument(symbol)
