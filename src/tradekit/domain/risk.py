@@ -205,6 +205,8 @@ def _instrument_tradable(case: Case) -> Denial | None:
 
 
 def _not_locked(case: Case) -> Denial | None:
+    if case.request.symbol in case.state.session.guard.frozen:
+        return Denial(Check.LOCKED, {"lock": "discrepancy", "symbol": case.request.symbol})
     for lock in case.state.session.guard.locks:
         if case.now_ms < lock.until_ms and lock.symbol in {"", case.request.symbol}:
             return Denial(Check.LOCKED, {"lock": lock.kind.value, "until_ms": str(lock.until_ms), "zone": case.state.settings.time_zone})

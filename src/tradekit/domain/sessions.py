@@ -95,6 +95,12 @@ class TradingSession(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     api: MinuteUsage = MinuteUsage()
     """Of the user; the account in use has it."""
     guard: Guard = NO_GUARD
+    booked_ms: int = 0
+    """When the last fill was booked; kept in memory only, for comparisons with a venue's balance."""
+
+
+NEW_SESSION = TradingSession(status=SessionStatus.STARTING)
+"""Of an account at a venue whose balance is not known yet."""
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -184,7 +190,7 @@ def on_account(state: SessionState, account: str) -> SessionState:
     """The same user with this account's book on the table, and the former one on the shelf."""
     if state.account == account:
         return state
-    book = next((each for each in state.shelf if each.account == account), None) or Book(account=account, session=TradingSession())
+    book = next((each for each in state.shelf if each.account == account), None) or Book(account=account, session=NEW_SESSION)
     away = Book(account=state.account, session=state.session, positions=state.positions, orders=state.orders)
     return msgspec.structs.replace(
         state,

@@ -119,6 +119,35 @@ class Gateway:
         self._questions[order.client_order_id] = _Question(order, since=now, next_at=now)
         self._ask_wake.set()
 
+    async def check(self, order: Order) -> bool:
+        """Ask the venue about an order once, and book what it says; False when it knows nothing of it, which is then looked into.
+
+        :raises ExchangeUnavailable: no answer.
+        """
+        exchange = self._venues.of(order)
+        if exchange is None:
+            raise ExchangeUnavailable(venue=order.account, reason="NOT_CONNECTED")
+        try:
+            with anyio.fail_after(exchange.capabilities.answer_timeout_s):
+                report = await exchange.find(as_sent(order))
+        except TimeoutError:
+            raise ExchangeUnavailable(venue=order.account, reason="no answer") from None
+        if report is None:
+            self.resolve(order)
+            return False
+        booked = anyio.Event()
+        self._users[order.user_id] += 1
+        envelope = self._report_envelope(report, order)
+
+        def done(completed: Completed) -> None:
+            self._booked(report, order, completed)
+            booked.set()
+
+        envelope.done = done
+        self._post(envelope)
+        await booked.wait()
+        return True
+
     def settle_after_restart(self, orders: tuple[Order, ...]) -> None:
         """What was open when the service stopped: orders may have been sent, filled or canceled since. Nothing is sent again."""
         for order in orders:

@@ -31,6 +31,7 @@ from tradekit.engine.numbers import Numbers
 from tradekit.engine.orchestrator import Orchestrator
 from tradekit.engine.outbox import Outbox
 from tradekit.engine.probes import add_checks, flat_metrics
+from tradekit.engine.reconciler import Reconciler
 from tradekit.engine.sessions import Sessions
 from tradekit.engine.strategies import StrategyRunner
 from tradekit.engine.telemetry import Telemetry
@@ -68,6 +69,10 @@ class Options:
     mock_trading: bool = True
     venues: tuple[str, ...] = ()
     """Venues whose keys are taken."""
+    reconcile_every_s: float = 900.0
+    """Accounts at venues are compared with them this often."""
+    adopt_foreign_orders: bool = False
+    """Orders that users place at their venue themselves become orders here; otherwise they are noted and left alone."""
     public_url: str = ""
     """Where browsers reach the server; empty: whoever listens says so with :meth:`Service.reached_at`."""
 
@@ -110,6 +115,15 @@ class Service:
         for account, venue in (venues or {}).items():
             self.venues.add(account, venue)
         self.gateway = Gateway(venues=self.venues, clock=clock, telemetry=self.telemetry, post=self._post, post_many=self._post_together)
+        self.reconciler = Reconciler(
+            venues=self.venues,
+            gateway=self.gateway,
+            clock=clock,
+            telemetry=self.telemetry,
+            call=self._reconciling,
+            every_s=options.reconcile_every_s,
+            adopt_foreign=options.adopt_foreign_orders,
+        )
         self.custodian = KeyCustodian(
             vault=vault, check=key_check, reader=storage, clock=clock, call=self._call, mock_trading=options.mock_trading
         )
@@ -179,6 +193,7 @@ class Service:
         for work in (self.sessions.run, self.orchestrator.run, self.gateway.run, self.outbox.run, self.fanout.run, self.intake.run):
             tasks.start_soon(work)
         tasks.start_soon(self.strategies.run)
+        tasks.start_soon(self.reconciler.run)
         await self._recover()
         self.ready = True
 
@@ -208,6 +223,7 @@ class Service:
             for state in (await self.storage.sessions(traders[start : start + USERS_PAGE])).values():
                 for account in state.custody.real:
                     self.reach(account_name(account.venue, account.mode))
+                self.reconciler.expect(state)
         users = await self.storage.users_with_open_orders()
         for start in range(0, len(users), USERS_PAGE):
             states = await self.storage.sessions(users[start : start + USERS_PAGE])
@@ -311,6 +327,10 @@ class Service:
             self.custodian.note(changes)
         for _, _, account in changes.accounts:
             self.reach(account_name(account.venue, account.mode))
+        if changes.accounts:
+            self.reconciler.expect(decision.state)
+        for account_asked in decision.reconcile:
+            self.reconciler.ask(decision.state.user_id, account_asked)
         for signal in decision.publish:
             self._publish(signal)
         self.telemetry.count("orders.submitted", len(decision.submit))
@@ -340,6 +360,9 @@ class Service:
 
     async def _call(self, user_id: int, handler: Handler) -> Completed:
         return await self.orchestrator.call(user_id, handler, cause=f"keys/{self.token(16)}")
+
+    async def _reconciling(self, user_id: int, handler: Handler) -> Completed:
+        return await self.orchestrator.call(user_id, handler, cause=f"reconcile/{self.token(8)}", lane_class=LaneClass.REPORT)
 
     def _post(self, envelope: Envelope) -> None:
         self.orchestrator.post(envelope)

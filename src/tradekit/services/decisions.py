@@ -88,6 +88,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Orders to send to the venue after the commit."""
     cancel: tuple[Order, ...] = ()
     """Orders to ask the venue to cancel after the commit."""
+    reconcile: tuple[str, ...] = ()
+    """The user's accounts to compare with their venue after the commit; what comes of it is told."""
     publish: tuple[Signal, ...] = ()
     """Signals to fan out after the commit (their rows are in ``changes``)."""
     replies: tuple[Reply, ...] = ()

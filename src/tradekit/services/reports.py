@@ -138,10 +138,10 @@ def _book(
     if trades and trades[-1].pnl < 0 and state.settings.cooldown_s:
         lock = TradingLock(kind=LockKind.COOLDOWN, until_ms=ctx.now_ms + state.settings.cooldown_s * 1000)
         session = replace(session, guard=replace(session.guard, locks=(lock,)))
-    state = replace(state, session=session, positions=positions)
+    state = replace(state, session=replace(session, booked_ms=ctx.now_ms), positions=positions)
     equity = ctx.equity(state)
     if equity > session.peak_equity:
-        state = replace(state, session=replace(session, peak_equity=equity))
+        state = replace(state, session=replace(state.session, peak_equity=equity))
     return state, order, tuple(ledger), tuple(trades)
 
 

@@ -81,6 +81,8 @@ def pause(state: SessionState, ctx: Context) -> Decision:
 
 def resume(state: SessionState, ctx: Context) -> Decision:
     """Allow entries again. A halt by the operator stays."""
+    if state.session.status is SessionStatus.STARTING:
+        return unchanged(state, result=SessionStatus.STARTING)
     if state.session.status is SessionStatus.HALTED:
         return refused(state, NotPermitted(action="resume", needs="the operator, who halted this session"))
     calm = replace(state, session=replace(state.session, flattening=False)) if state.session.flattening else state
