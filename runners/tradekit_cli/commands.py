@@ -35,7 +35,7 @@ keys = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add every command."""
-    for command in (up, chat, demo, doctor, simulate, backtest, version):
+    for command in (up, chat, demo, reconcile, doctor, simulate, backtest, version):
         app.command()(command)
     app.add_typer(users, name="users")
     app.add_typer(keys, name="keys")
@@ -126,6 +126,29 @@ def simulate(
 
     code = run(users=users, hours=hours, seed=seed, trace=trace, as_json=as_json)
     raise typer.Exit(code)
+
+
+def reconcile(
+    user: Annotated[
+        str | None,
+        typer.Option("--user", metavar="WHO", help="Number or identity, such as telegram:4711 (default: everybody)", show_default=False),
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="Only show the differences on record")] = False,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Compare accounts with their venues.
+
+    Balances, open orders, fills and positions. Done by the service that runs on the data directory, or by one that lives for this.
+    Exits 1 if something does not agree.
+    """
+    settings = load(data)
+    from tradekit_cli.reconcile import compare, show_last
+
+    if last:
+        show_last(settings, as_json=as_json)
+    else:
+        compare(settings, user=user, as_json=as_json)
 
 
 def doctor(data: Data = None, as_json: Json = False) -> None:

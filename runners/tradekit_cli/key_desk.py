@@ -1,4 +1,4 @@
-"""The service's side of ``tradekit keys``: errands that came over the socket only the directory's owner may use."""
+"""The service's side of ``tradekit keys`` and ``reconcile``: errands over the socket that only the directory's owner may use."""
 
 from typing import assert_never
 
@@ -32,7 +32,27 @@ class KeyDesk:
                 )
             case wire.RevokeKeys():
                 return wire.Done({"revoked": await self._tk.keys.revoke_all(actor="operator")})
+            case wire.ReconcileAccounts():
+                return wire.Done(await self._reconcile(who_of(errand.who) if errand.who else None))
         assert_never(errand)
+
+    async def _reconcile(self, who: Who | None) -> wire.Facts:
+        started = self._tk.clock.monotonic()
+        outcomes = await self._tk.accounts.reconcile_all() if who is None else await self._tk.accounts.reconcile_user(who)
+        seconds = max(self._tk.clock.monotonic() - started, 0.001)
+        done = [outcome.result for outcome in outcomes if outcome.result is not None]
+        return {
+            "accounts": len(outcomes),
+            "agreed": sum(result.agrees for result in done),
+            "adjusted": sum(bool(result.adjusted) for result in done),
+            "frozen": sum(bool(result.frozen) for result in done),
+            "foreign": sum(len(result.foreign) for result in done),
+            "under_way": sum(not result.settled for result in done),
+            "failed": len(outcomes) - len(done),
+            "problems": [f"user {each.user_id} {each.account}: {each.problem}" for each in outcomes if each.problem][:100],
+            "seconds": round(seconds, 2),
+            "users_per_minute": round(60 * len({each.user_id for each in outcomes}) / seconds),
+        }
 
 
 def who_of(text: str) -> Who:

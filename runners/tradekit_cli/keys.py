@@ -10,12 +10,10 @@ import typer
 from tradekit.bootstrap import generate_key, open_reader
 from tradekit.config import Settings
 from tradekit.domain.credentials import Credential, Custody, VenueKey
-from tradekit_cli import errors, wire
-from tradekit_cli.chat import checked_name, connected
+from tradekit_cli import errands, errors, wire
+from tradekit_cli.chat import checked_name
 from tradekit_cli.output import note, result, result_json, table
 
-ERRAND_S = 600
-"""A rotation of many users takes a while."""
 LINE_MAX = 10_000
 PAGE = 500
 
@@ -49,7 +47,7 @@ def add(settings: Settings, venue: str, *, name: str | None, user: str | None, s
     if (name is None) == (user is None):
         raise typer.BadParameter("say whose key it is: either --as NAME or --user WHO")
     who = user if user is not None else f"terminal:{checked_name(name or '')}"
-    facts = _errand(settings, wire.AddKey(who=who, venue=venue, key=_read_key(), sandbox=sandbox))
+    facts = errands.run(settings, wire.AddKey(who=who, venue=venue, key=_read_key(), sandbox=sandbox))
     if as_json:
         result_json(facts)
     else:
@@ -72,7 +70,7 @@ def show_list(settings: Settings, *, as_json: bool) -> None:
 
 def rotate(settings: Settings, *, as_json: bool) -> None:
     """Wrap every data key with the first key of the key file."""
-    facts = _errand(settings, wire.RotateKeys())
+    facts = errands.run(settings, wire.RotateKeys())
     if as_json:
         result_json(facts)
     else:
@@ -86,25 +84,11 @@ def revoke_all(settings: Settings, *, yes: bool, as_json: bool) -> None:
     """Make every key unreadable."""
     if not yes and not typer.confirm("Make every key of every user unreadable? This cannot be undone.", err=True):
         raise typer.Exit(errors.FAILURE)
-    facts = _errand(settings, wire.RevokeKeys())
+    facts = errands.run(settings, wire.RevokeKeys())
     if as_json:
         result_json(facts)
     else:
         result(f"{facts['revoked']} keys are unreadable now. Delete them at the venues as well.")
-
-
-def _errand(settings: Settings, errand: wire.Errand) -> dict[str, str | int | bool]:
-    """Have it done by the service that runs on the data directory, or by one that lives for this errand."""
-    with connected(settings) as connection:
-        connection.settimeout(ERRAND_S)
-        connection.sendall(wire.line_of(errand))
-        with connection.makefile("rb") as lines:
-            line = lines.readline(wire.LINE_BYTES_MAX)
-    answer = wire.events.decode(line) if line else wire.Problem(text="The service ended the conversation.")
-    if isinstance(answer, wire.Done):
-        return answer.facts
-    note(f"tradekit: {answer.text}" if isinstance(answer, wire.Problem) else "tradekit: the service speaks another version of the protocol")
-    raise typer.Exit(errors.FAILURE)
 
 
 def _read_key() -> VenueKey:

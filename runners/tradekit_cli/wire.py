@@ -6,12 +6,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tradekit.domain.credentials import VenueKey
 
 LINE_BYTES_MAX = 64 * 1024
+ANSWER_BYTES_MAX = 16 * 1024 * 1024
+"""An answer to an errand."""
 TEXT_MAX = 4096
 """Characters of a typed line; the service looks at no more."""
 QUIET_S = 5
@@ -19,6 +22,10 @@ QUIET_S = 5
 NAME = r"[A-Za-z0-9_.@-]{1,64}"
 _ADDRESS_BYTES_MAX = 100
 """A Unix socket's address holds 108 bytes on Linux, 104 elsewhere."""
+
+
+Facts = dict[str, Any]
+"""What came of an errand, as JSON."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -55,6 +62,13 @@ class RotateKeys(msgspec.Struct, frozen=True, tag="rotate_keys"):
 
 class RevokeKeys(msgspec.Struct, frozen=True, tag="revoke_keys"):
     """Make every key of every user unreadable."""
+
+
+class ReconcileAccounts(msgspec.Struct, frozen=True, tag="reconcile_accounts"):
+    """Compare accounts at venues with them, now."""
+
+    who: str = ""
+    """Number or identity of one user; empty: everybody."""
 
 
 class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
@@ -94,15 +108,15 @@ class Problem(msgspec.Struct, frozen=True, tag="problem"):
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """An errand was carried out; what came of it."""
 
-    facts: dict[str, str | int | bool]
+    facts: Facts
 
 
-Errand = AddKey | RotateKeys | RevokeKeys
+Errand = AddKey | RotateKeys | RevokeKeys | ReconcileAccounts
 """What the owner of the data directory asks for, besides chatting."""
 Request = Hello | Say | Press | Errand
 Event = Welcome | Message | Quiet | Problem | Done
 
-requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Hello | Say | Press | AddKey | RotateKeys | RevokeKeys)
+requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Hello | Say | Press | AddKey | RotateKeys | RevokeKeys | ReconcileAccounts)
 events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Welcome | Message | Quiet | Problem | Done)
 
 

@@ -8,15 +8,17 @@ from decimal import Decimal
 from typing import Any, cast
 
 import anyio
+import msgspec
 
 from tradekit.bootstrap import Background, Parts, open_parts, open_vault
 from tradekit.config import Settings
 from tradekit.domain.credentials import ConnectLink, Credential, VenueKey
-from tradekit.domain.errors import UnknownUser
+from tradekit.domain.discrepancies import Discrepancy
+from tradekit.domain.errors import TradekitError, UnknownUser
 from tradekit.domain.health import HealthReport
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import Order, Side
+from tradekit.domain.orders import Order, Side, account_name
 from tradekit.domain.portfolio import Position
 from tradekit.domain.replies import Reply
 from tradekit.domain.risk import OrderRequest
@@ -34,9 +36,12 @@ from tradekit.services import signals as signal_cases
 from tradekit.services import trading as trading_cases
 from tradekit.services import users as user_cases
 from tradekit.services.decisions import Handler, unchanged
+from tradekit.services.reconciliation import Reconciled
 
 Who = Identity | int
 """An identity of a transport, or a user number."""
+ACCOUNTS_PAGE = 500
+COMPARISONS_AT_ONCE_MAX = 32
 
 
 class Account:
@@ -290,6 +295,61 @@ class KeysApi(_Api):
         return user_id
 
 
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of comparing one account with its venue."""
+
+    user_id: int
+    account: str
+    result: Reconciled | None = None
+    problem: str = ""
+    """Why it could not be compared."""
+
+
+class AccountsApi(_Api):
+    """Accounts at venues."""
+
+    async def reconcile_user(self, who: Who) -> list[Comparison]:
+        """Compare a user's accounts with their venues now; one entry per account.
+
+        :raises UnknownUser: nobody registered under this identity.
+        """
+        completed = await self._call(who, lambda state, ctx: unchanged(state, result=state))
+        return await self._compare([cast("SessionState", completed.result)])
+
+    async def reconcile_all(self) -> list[Comparison]:
+        """Compare every account that is not on paper."""
+        traders = await self._service.storage.users_with_accounts()
+        found: list[Comparison] = []
+        for start in range(0, len(traders), ACCOUNTS_PAGE):
+            states = await self._service.storage.sessions(traders[start : start + ACCOUNTS_PAGE])
+            found += await self._compare(list(states.values()))
+        return found
+
+    async def discrepancies(self, who: Who | None = None, limit: int = 50) -> list[Discrepancy]:
+        """What did not agree, newest first."""
+        user_id = None if who is None else who if isinstance(who, int) else self._service.directory.find(who)
+        return await self._service.storage.discrepancies(user_id, limit)
+
+    async def _compare(self, states: list[SessionState]) -> list[Comparison]:
+        outcomes: list[Comparison] = []
+        slots = anyio.CapacityLimiter(COMPARISONS_AT_ONCE_MAX)
+
+        async def compare(user_id: int, account: str) -> None:
+            async with slots:
+                try:
+                    result = await self._service.reconciler.now(user_id, account)
+                except TradekitError as error:
+                    outcomes.append(Comparison(user_id=user_id, account=account, problem=str(error)))
+                else:
+                    outcomes.append(Comparison(user_id=user_id, account=account, result=result))
+
+        async with anyio.create_task_group() as tasks:
+            for state in states:
+                for venue in state.custody.real:
+                    tasks.start_soon(compare, state.user_id, account_name(venue.venue, venue.mode))
+        return outcomes
+
+
 class Tradekit:
     """One running service. Made by :meth:`open`; :meth:`serve` does the all-day work until cancelled."""
 
@@ -301,6 +361,7 @@ class Tradekit:
         self.signals = SignalsApi(service)
         self.chat = ChatApi(service)
         self.keys = KeysApi(service)
+        self.accounts = AccountsApi(service)
         self.strategies = StrategiesApi(service)
         self.intake = service.intake
         self.outbox = service.outbox

@@ -24,6 +24,7 @@ from tradekit.backtest.series import Series
 from tradekit.chat.conversation import Conversation
 from tradekit.chat.registry import lane_class
 from tradekit.config import Settings
+from tradekit.config.settings import ForeignOrders
 from tradekit.domain.credentials import VenueKey
 from tradekit.domain.errors import KeyRefused
 from tradekit.domain.health import Finding
@@ -102,6 +103,8 @@ def options_of(settings: Settings) -> Options:
         signal_ttl_s=settings.signal_ttl_s,
         mock_trading=settings.mock_trading,
         venues=settings.venue_names,
+        reconcile_every_s=settings.reconcile_every_s,
+        adopt_foreign_orders=settings.foreign_orders is ForeignOrders.ADOPT,
         public_url=settings.public_url or "",
     )
 

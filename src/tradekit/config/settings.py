@@ -78,6 +78,13 @@ _VENUES = kinds.text("names separated by commas", r"[a-z0-9]+(\s*,\s*[a-z0-9]+)*
 _FEED = kinds.text("simulated or replay:[SYMBOL=]PATH[,...]", r"simulated|replay:.+", "simulated")
 
 
+class ForeignOrders(StrEnum):
+    """What becomes of orders that were not placed through the service."""
+
+    IGNORE = "ignore"
+    ADOPT = "adopt"
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """Every setting. Build one directly in a test; :meth:`load` reads the outside world.
@@ -190,6 +197,16 @@ class Settings:
     )
     signal_ttl_s: int = attrs.field(
         default=300, metadata=_about(kinds.whole(1), "TRADEKIT_SIGNAL_TTL_S", "A signal older than this is not acted upon", unit="s")
+    )
+    reconcile_every_s: int = attrs.field(
+        default=900,
+        metadata=_about(kinds.whole(10), "TRADEKIT_RECONCILE_EVERY_S", "How often accounts are compared with their venues", unit="s"),
+    )
+    foreign_orders: ForeignOrders = attrs.field(
+        default=ForeignOrders.IGNORE,
+        metadata=_about(
+            kinds.choice(ForeignOrders), "TRADEKIT_FOREIGN_ORDERS", "Orders that users place at their venue themselves: ignore or adopt"
+        ),
     )
     stale_price_after_s: int = attrs.field(
         default=300, metadata=_about(kinds.whole(1), "TRADEKIT_STALE_PRICE_AFTER_S", "No entry at a price older than this", unit="s")

@@ -6,6 +6,7 @@ import msgspec
 
 from tradekit.domain.amounts import ZERO, money
 from tradekit.domain.changes import Changes, together
+from tradekit.domain.discrepancies import Discrepancy, DiscrepancyKind, discrepancy_key
 from tradekit.domain.orders import PAPER, TERMINAL, Fill, Order, OrderReport, OrderState, may_become
 from tradekit.domain.portfolio import LedgerEntry, Trade, book
 from tradekit.domain.replies import Reply
@@ -40,15 +41,34 @@ def apply_report(state: SessionState, report: OrderReport, ctx: Context) -> Deci
 
 def _apply_late(state: SessionState, stored: Order | None, report: OrderReport, ctx: Context) -> Decision:
     if stored is None:
-        row = audit(state, ctx, "venue", "discrepancy.unknown_order", f"{report.client_order_id} {report.state}")
-        return Decision(state=state, changes=Changes(audit=(row,)))
+        told = f"order={report.client_order_id} state={report.state}"
+        return Decision(state=state, changes=discrepancy(state, DiscrepancyKind.UNKNOWN_ORDER, report.client_order_id, "", told, ctx))
     if not _new_fills(stored, report):
         return unchanged(state, result=stored)
     decision = _apply(state, stored, report, ctx)
-    row = audit(state, ctx, "venue", "discrepancy.late_fill", f"{stored.client_order_id} was {stored.state}")
-    return Decision(
-        state=decision.state, changes=together(decision.changes, Changes(audit=(row,))), notices=decision.notices, result=decision.result
+    told = f"order={stored.client_order_id} was={stored.state}"
+    reference = f"{stored.client_order_id}/{report.fills[-1].trade_id}"
+    found = discrepancy(state, DiscrepancyKind.LATE_FILL, reference, stored.symbol, told, ctx, stored.account)
+    return Decision(state=decision.state, changes=together(decision.changes, found), notices=decision.notices, result=decision.result)
+
+
+def discrepancy(
+    state: SessionState, kind: DiscrepancyKind, reference: str, symbol: str, detail: str, ctx: Context, account: str = ""
+) -> Changes:
+    """A difference that is mended as it is found: on record and in the audit."""
+    account = account or state.account
+    row = Discrepancy(
+        key=discrepancy_key(state.user_id, account, kind, reference),
+        user_id=state.user_id,
+        partition=state.partition,
+        account=account,
+        kind=kind,
+        symbol=symbol,
+        detail=detail,
+        raised_ms=ctx.now_ms,
+        resolved_ms=ctx.now_ms,
     )
+    return Changes(discrepancies=(row,), audit=(audit(state, ctx, "venue", f"discrepancy.{kind}", detail),))
 
 
 def mark_unknown(state: SessionState, client_order_id: str, ctx: Context) -> Decision:

@@ -1,8 +1,15 @@
 """English: the language every text exists in."""
 
-from tradekit.chat.catalog import english_account, english_keys, english_orders, english_reasons, english_signals
+from tradekit.chat.catalog import english_account, english_keys, english_orders, english_reasons, english_reconcile, english_signals
 
-_PARTS = (english_account.TEXTS, english_keys.TEXTS, english_orders.TEXTS, english_signals.TEXTS, english_reasons.TEXTS)
+_PARTS = (
+    english_account.TEXTS,
+    english_keys.TEXTS,
+    english_orders.TEXTS,
+    english_signals.TEXTS,
+    english_reasons.TEXTS,
+    english_reconcile.TEXTS,
+)
 
 TEXTS: dict[str, str] = {key: text for part in _PARTS for key, text in part.items()}
 

@@ -23,7 +23,10 @@ _DENIED: dict[str, str] = {
     "SIGNAL_EXPIRED": "The signal came too late to be acted upon.",
     "INSTRUMENT_UNKNOWN": "{symbol} is not traded here.",
     "INSTRUMENT_NOT_TRADABLE": "{symbol} cannot be bought for now. " + _EXITS,
-    "LOCKED": "🧊 Entries are locked ({lock}) until {until_ms:time}. " + _EXITS,
+    "LOCKED": (
+        "[until_ms] 🧊 Entries are locked ({lock:lock}) until {until_ms:time}. " + _EXITS + "\n"
+        "[!until_ms] 🧊 Entries are locked: {lock:lock}. /reconcile looks again. " + _EXITS
+    ),
     "STALE_PRICE": "There is no current price of {symbol} (age: {age_s:duration}), so nothing is sent. Please try again soon.",
     "PRICE_DEVIATION": (
         "The limit price {price:num} is more than {limit_pct:num}% away from the market, {market:price}. "
@@ -69,7 +72,7 @@ _WHY: dict[str, str] = {
     "SIGNAL_EXPIRED": "it came too late",
     "INSTRUMENT_UNKNOWN": "{symbol} is not traded here",
     "INSTRUMENT_NOT_TRADABLE": "{symbol} could not be bought",
-    "LOCKED": "entries were locked ({lock}) until {until_ms:time}",
+    "LOCKED": "[until_ms] entries were locked ({lock:lock}) until {until_ms:time}\n[!until_ms] entries were locked: {lock:lock}",
     "STALE_PRICE": "there was no current price of {symbol} (age: {age_s:duration})",
     "PRICE_DEVIATION": "the price was more than {limit_pct:num}% away from the market",
     "QTY_PRECISION": "the {what} was not a multiple of {step:num}",
