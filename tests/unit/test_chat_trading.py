@@ -67,7 +67,7 @@ def test_a_limit_order_takes_options(chat: Chat) -> None:
         ("/buy btc 0.01 39000 post ioc", "The options “post IOC” contradict each other."),
         ("/buy btc 0.01 39000 ioc fok", "The options “IOC FOK” contradict each other."),
         ("/buy btc 0.01 post", "The price is missing: post, ioc, fok and gtc are for limit orders."),
-        ("/buy btc 0.01 39000 post gtc more", "The argument “more” is one too many."),
+        ("/buy btc 0.01 39000 post gtc more", "The option “more” is not known."),
     ],
 )
 def test_bad_input_says_what_was_wrong_and_gives_an_example_that_works(chat: Chat, line: str, said: str) -> None:

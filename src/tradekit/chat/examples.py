@@ -58,6 +58,15 @@ def _held_quantity(state: SessionState, ctx: Context) -> str:
     return text_of(sample if sellable <= ZERO or sample < sellable else sellable)
 
 
+def _away(state: SessionState, ctx: Context, factor: Decimal) -> str:
+    """A trigger some percent from the market of what is held."""
+    symbol = _held_symbol(state, ctx)
+    instrument, price = ctx.market.instrument(symbol), ctx.price(symbol)
+    if instrument is None or not price:
+        return "1"
+    return text_of(max(round_down(price * factor, instrument.tick_size), instrument.tick_size))
+
+
 def _source(state: SessionState, ctx: Context) -> str:
     del state
     return ctx.sources[0].name if ctx.sources else "ema-cross"
@@ -70,5 +79,7 @@ _VALUES: dict[str, Callable[[SessionState, Context], str]] = {
     "held_quantity": _held_quantity,
     "order": lambda state, ctx: state.orders[0].client_order_id[:8] if state.orders else "all",
     "source": _source,
+    "below": lambda state, ctx: _away(state, ctx, Decimal("0.97")),
+    "above": lambda state, ctx: _away(state, ctx, Decimal("1.03")),
     "followed": lambda state, ctx: state.subscriptions[0].source if state.subscriptions else "all",
 }

@@ -159,7 +159,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trail_pct: Decimal | None = None
     """Distance of a trailing stop, percent of the best price."""
     trigger_ms: int = 0
-    """When a time exit goes to market."""
+    """Not before; of a time exit, when it goes to market."""
     native: bool = False
     """The trigger is the venue's; otherwise the order is held here until it fires."""
     list_id: str = ""
@@ -170,6 +170,12 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """client_order_id of the order that this one was amended from."""
     amendment: Amendment | None = None
     """Set while, and after, this order is canceled in order to be replaced."""
+    armed: bool = False
+    """The exits of this entry were made; from then on they are only enlarged."""
+    fired: bool = False
+    """The trigger has fired, and what other orders hold back is awaited."""
+    tries: int = 0
+    """How often this exit was armed again."""
     foreign: bool = False
     """Placed at the venue by somebody else and adopted."""
 

@@ -13,10 +13,11 @@ import msgspec
 from tradekit.domain.amounts import HUNDRED, ZERO, is_multiple, money
 from tradekit.domain.controls import GlobalState
 from tradekit.domain.instruments import Instrument, Quote
-from tradekit.domain.orders import OrderType, Side, TimeInForce
+from tradekit.domain.orders import CONDITIONAL, Bracket, OrderType, Side, TimeInForce
 from tradekit.domain.portfolio import Position
 from tradekit.domain.sessions import SessionState, SessionStatus
 from tradekit.domain.tiers import Limits
+from tradekit.domain.triggers import would_fire_at_once
 
 
 class Check(StrEnum):
@@ -38,6 +39,7 @@ class Check(StrEnum):
     LOCKED = "LOCKED"
     STALE_PRICE = "STALE_PRICE"
     PRICE_DEVIATION = "PRICE_DEVIATION"
+    TRIGGER_PRICE = "TRIGGER_PRICE"
     QTY_PRECISION = "QTY_PRECISION"
     QTY_MIN = "QTY_MIN"
     QTY_MAX = "QTY_MAX"
@@ -84,6 +86,19 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     post_only: bool = False
+    trigger_price: Decimal | None = None
+    """Of a conditional order, except a trailing stop, which gets its own."""
+    trail_pct: Decimal | None = None
+    bracket: Bracket | None = None
+    """Exits of an entry; None: those of the user's settings."""
+
+    @property
+    def stop_pct(self) -> Decimal | None:
+        """How far the price may go against an entry before it is sold."""
+        if self.bracket is None:
+            return None
+        found = [pct for pct in (self.bracket.stop_loss_pct, self.bracket.trailing_pct) if pct]
+        return min(found) if found else None
 
 
 class Case(msgspec.Struct, frozen=True, gc=False):
@@ -106,7 +121,8 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     @property
     def price(self) -> Decimal:
         """What one unit is assumed to cost."""
-        return self.request.price or (self.quote.price if self.quote else ZERO)
+        request = self.request
+        return request.price or request.trigger_price or (self.quote.price if self.quote else ZERO)
 
     @property
     def notional(self) -> Decimal:
@@ -238,6 +254,20 @@ def _price_deviation(case: Case) -> Denial | None:
     return None
 
 
+def _trigger(case: Case) -> Denial | None:
+    """A trigger on the instrument's tick, and not past it already: that would be an order at market, which nobody meant."""
+    request, trigger = case.request, case.request.trigger_price
+    if trigger is None or case.quote is None:
+        return None
+    assert case.instrument is not None
+    facts = {"trigger": f"{trigger:f}", "market": f"{case.quote.price:f}", "side": request.side.value}
+    if not is_multiple(trigger, case.instrument.tick_size):
+        return Denial(Check.QTY_PRECISION, {"step": f"{case.instrument.tick_size:f}", "what": "trigger"})
+    if would_fire_at_once(request.side, request.type, trigger, case.quote.price):
+        return Denial(Check.TRIGGER_PRICE, facts)
+    return None
+
+
 def _quantity_precision(case: Case) -> Denial | None:
     assert case.instrument is not None
     if not is_multiple(case.request.quantity, case.instrument.step_size):
@@ -266,7 +296,7 @@ def _notional_minimum(case: Case) -> Denial | None:
     assert case.instrument is not None
     smallest = case.notional
     if case.request.side is Side.BUY:
-        stop = case.state.settings.stop_loss_pct or ZERO
+        stop = case.request.stop_pct or ZERO
         smallest = smallest * (1 - case.instrument.taker_fee) * (1 - stop / HUNDRED)
     if smallest < case.instrument.min_notional:
         return Denial(Check.NOTIONAL_MIN, {"minimum": f"{case.instrument.min_notional:f}", "notional": f"{money(case.notional):f}"})
@@ -282,7 +312,7 @@ def _notional_maximum(case: Case) -> Denial | None:
 
 def _risk_per_trade(case: Case) -> Denial | None:
     settings = case.state.settings
-    at_risk = case.notional * (settings.stop_loss_pct or HUNDRED) / HUNDRED
+    at_risk = case.notional * (case.request.stop_pct or HUNDRED) / HUNDRED
     limit = case.equity * settings.risk_per_trade_pct / HUNDRED
     if at_risk > limit:
         return Denial(
@@ -325,6 +355,9 @@ def _balance(case: Case) -> Denial | None:
 
 def _reduces(case: Case) -> Denial | None:
     sellable = case.state.sellable(case.request.symbol)
+    if case.request.type in CONDITIONAL and (held := case.state.position(case.request.symbol)) is not None:
+        # It promises nothing until it fires.
+        sellable = held.quantity
     if case.request.quantity > sellable:
         return Denial(Check.REDUCE_ONLY_WOULD_INCREASE, {"sellable": f"{sellable:f}", "symbol": case.request.symbol})
     return None
@@ -355,6 +388,7 @@ ENTRY_CHECKS: tuple[Callable[[Case], Denial | None], ...] = (
     _not_locked,
     _fresh_price,
     _price_deviation,
+    _trigger,
     _quantity_precision,
     _quantity_minimum,
     _quantity_maximum,
@@ -374,6 +408,7 @@ EXIT_CHECKS: tuple[Callable[[Case], Denial | None], ...] = (
     _instrument_known,
     _price_known,
     _price_deviation,
+    _trigger,
     _quantity_precision,
     _quantity_minimum,
     _notional_minimum,

@@ -35,6 +35,7 @@ from tradekit.engine.reconciler import Reconciler
 from tradekit.engine.sessions import Sessions
 from tradekit.engine.strategies import StrategyRunner
 from tradekit.engine.telemetry import Telemetry
+from tradekit.engine.triggers import Triggers
 from tradekit.engine.venues import Venues
 from tradekit.ports.accounts import KeyCheck
 from tradekit.ports.clock import Clock
@@ -115,6 +116,7 @@ class Service:
         for account, venue in (venues or {}).items():
             self.venues.add(account, venue)
         self.gateway = Gateway(venues=self.venues, clock=clock, telemetry=self.telemetry, post=self._post, post_many=self._post_together)
+        self.triggers = Triggers(market=market, clock=clock, telemetry=self.telemetry, post=self._post)
         self.reconciler = Reconciler(
             venues=self.venues,
             gateway=self.gateway,
@@ -194,6 +196,7 @@ class Service:
             tasks.start_soon(work)
         tasks.start_soon(self.strategies.run)
         tasks.start_soon(self.reconciler.run)
+        tasks.start_soon(self.triggers.run)
         await self._recover()
         self.ready = True
 
@@ -230,6 +233,7 @@ class Service:
             for state in states.values():
                 for book in books(state):
                     self.gateway.settle_after_restart(book.orders)
+                    self.triggers.note(book.orders)
         again = await self.intake.recover()
         if users or again:
             log.info("taken up from the last run: %s users with open orders, %s messages", len(users), again)
@@ -314,6 +318,9 @@ class Service:
     def _act(self, slot: Slot, decision: Decision, changes: Changes) -> None:
         """What a decision does to the world, now that it is durable."""
         del slot
+        if changes.orders or changes.order_updates:
+            self.triggers.note(changes.orders)
+            self.triggers.note(changes.order_updates)
         if decision.submit:
             self.gateway.submit(decision.submit)
         if decision.cancel:
@@ -345,6 +352,7 @@ class Service:
             self._sources = None
         for book in books(state):
             self.gateway.adopt(book.orders)
+            self.triggers.note(order for order in book.orders if order.held)
 
     def _doubted(self, changes: Changes) -> None:
         if changes.outbox:

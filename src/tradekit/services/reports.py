@@ -5,17 +5,20 @@ from decimal import Decimal
 import msgspec
 
 from tradekit.domain.amounts import ZERO, money
-from tradekit.domain.changes import Changes, together
+from tradekit.domain.changes import NOTHING, Changes, together
 from tradekit.domain.discrepancies import Discrepancy, DiscrepancyKind, discrepancy_key
-from tradekit.domain.orders import PAPER, TERMINAL, Fill, Order, OrderReport, OrderState, may_become
+from tradekit.domain.orders import CONDITIONAL, PAPER, TERMINAL, Fill, Order, OrderReport, OrderState, Side, may_become
 from tradekit.domain.portfolio import LedgerEntry, Trade, book
 from tradekit.domain.replies import Reply
 from tradekit.domain.sessions import LockKind, SessionState, TradingLock, find_order, on_account, replace_order, replace_position
 from tradekit.domain.signals import Delivery, Outcome
 from tradekit.domain.usage import commit, release
+from tradekit.services.amend import place_amended
 from tradekit.services.decisions import Context, Decision, Read, unchanged
+from tradekit.services.exits import armed_again, protect, sold
 from tradekit.services.quotas import begin_day
 from tradekit.services.trading import flatten, order_notice
+from tradekit.services.triggers import go_on
 from tradekit.services.users import audit
 
 replace = msgspec.structs.replace
@@ -117,6 +120,7 @@ def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: 
         return unchanged(state, result=order)
     state, moved = _settle_quota(state, moved)
     state = replace(state, orders=replace_order(state.orders, moved))
+    state, moved, exits, told = _exits_after(state, order, moved, ctx)
     changes = Changes(
         order_updates=(moved,),
         fills=fills,
@@ -125,10 +129,44 @@ def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: 
         delivery_updates=_failed_delivery(moved, ctx),
         audit=(audit(state, ctx, "venue", f"order.{moved.state}", f"{moved.client_order_id} {moved.cum_qty}/{moved.quantity}"),),
     )
-    decision = Decision(state=state, changes=changes, notices=_notices(state, order, moved, trades, ctx), result=moved)
-    if state.session.flattening and not moved.is_open:
+    decision = Decision(
+        state=state, changes=together(changes, exits), notices=(*_notices(state, order, moved, trades, ctx), *told), result=moved
+    )
+    if moved.is_open:
+        return decision
+    if moved.terms.amendment is not None and moved.state is OrderState.CANCELED:
+        decision = _then(decision, place_amended(decision.state, moved, ctx))
+    if moved.side is Side.SELL:
+        decision = _then(decision, go_on(decision.state, moved.symbol, ctx))
+    if state.session.flattening:
         return _go_on_flattening(decision, moved, ctx)
     return decision
+
+
+def _exits_after(state: SessionState, before: Order, order: Order, ctx: Context) -> tuple[SessionState, Order, Changes, tuple[Reply, ...]]:
+    """What fills and the end of an order mean for the exits that wait."""
+    filled = order.cum_qty - before.cum_qty
+    if order.side is Side.BUY:
+        return (*protect(state, order, ctx), ()) if filled and order.terms.bracket else (state, order, NOTHING, ())
+    shrunk = NOTHING
+    if filled:
+        state, shrunk = sold(state, order, filled, ctx)
+    if order.is_open or order.type not in CONDITIONAL or order.cum_qty >= order.quantity or order.reason == "CANCELED_BY_USER":
+        return state, order, shrunk, ()
+    state, again, told = armed_again(state, order, ctx)
+    return state, order, together(shrunk, again), told
+
+
+def _then(first: Decision, more: Decision) -> Decision:
+    """Both decisions in one commit."""
+    return replace(
+        first,
+        state=more.state,
+        changes=together(first.changes, more.changes),
+        submit=(*first.submit, *more.submit),
+        cancel=(*first.cancel, *more.cancel),
+        notices=(*first.notices, *more.notices),
+    )
 
 
 def _book(
@@ -158,7 +196,9 @@ def _book(
     if trades and trades[-1].pnl < 0 and state.settings.cooldown_s:
         lock = TradingLock(kind=LockKind.COOLDOWN, until_ms=ctx.now_ms + state.settings.cooldown_s * 1000)
         session = replace(session, guard=replace(session.guard, locks=(lock,)))
-    state = replace(state, session=replace(session, booked_ms=ctx.now_ms), positions=positions)
+    if order.account != PAPER:
+        session = replace(session, booked_ms=ctx.now_ms)
+    state = replace(state, session=session, positions=positions)
     equity = ctx.equity(state)
     if equity > session.peak_equity:
         state = replace(state, session=replace(state.session, peak_equity=equity))
@@ -238,10 +278,4 @@ def _notices(state: SessionState, old: Order, order: Order, trades: tuple[Trade,
 
 def _go_on_flattening(decision: Decision, order: Order, ctx: Context) -> Decision:
     more = flatten(decision.state, ctx, cause=f"{order.client_order_id}/flatten")
-    return Decision(
-        state=more.state,
-        changes=together(decision.changes, more.changes),
-        submit=more.submit,
-        notices=decision.notices,
-        result=decision.result,
-    )
+    return _then(decision, more)

@@ -8,12 +8,25 @@ from tradekit.domain.amounts import ONE, round_down
 from tradekit.domain.changes import Changes, together
 from tradekit.domain.errors import Duplicate, NotFound, OrderDenied
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import PAPER, Order, OrderState, OrderType, Side, client_order_id, mode_of, venue_of
+from tradekit.domain.orders import (
+    CONDITIONAL,
+    PAPER,
+    PLAIN,
+    Order,
+    OrderState,
+    OrderType,
+    Side,
+    Terms,
+    client_order_id,
+    mode_of,
+    venue_of,
+)
 from tradekit.domain.replies import Priority, Reply
 from tradekit.domain.risk import Case, Check, Denial, OrderRequest, assess, reservation
 from tradekit.domain.sessions import SessionState, SessionStatus, replace_order
 from tradekit.domain.signals import Signal
-from tradekit.domain.usage import reserve
+from tradekit.domain.triggers import trigger_at
+from tradekit.domain.usage import release, reserve
 from tradekit.services.credentials import mode_problem
 from tradekit.services.decisions import Context, Decision, refused
 from tradekit.services.quotas import begin_day
@@ -39,6 +52,7 @@ def place(
     """
     user = need_user(state)
     state = begin_day(state, ctx)
+    request = _completed(request, state, ctx)
     case = Case(
         request,
         state,
@@ -58,6 +72,8 @@ def place(
     if state.order(order_id) is not None:
         return refused(state, Duplicate(kind="order", name=order_id))
     entry = request.side is Side.BUY
+    terms = _terms(request, state, ctx)
+    held = request.type in CONDITIONAL and not terms.native
     order = Order(
         client_order_id=order_id,
         user_id=user.user_id,
@@ -73,6 +89,8 @@ def place(
         reduce_only=not entry,
         mode=mode_of(state.account),
         account=state.account,
+        terms=terms,
+        state=OrderState.INITIALIZED if held else OrderState.SUBMITTED,
         signal_id=signal.signal_id if signal else "",
         reserved=reservation(case) if entry else Decimal(0),
         quota_day=state.today.day if entry else "",
@@ -81,8 +99,33 @@ def place(
     )
     new = replace(state, orders=(*state.orders, order), usage=reserve(state.usage) if entry else state.usage)
     actor = f"signal:{signal.signal_id}" if signal else "user"
-    entry_row = audit(new, ctx, actor, "order.submitted", f"{order_id} {request.side} {request.quantity} {request.symbol} {request.type}")
-    return Decision(state=new, changes=Changes(orders=(order,), audit=(entry_row,)), submit=(order,), result=order)
+    entry_row = audit(
+        new,
+        ctx,
+        actor,
+        "order.held" if held else "order.submitted",
+        f"{order_id} {request.side} {request.quantity} {request.symbol} {request.type}",
+    )
+    return Decision(state=new, changes=Changes(orders=(order,), audit=(entry_row,)), submit=() if held else (order,), result=order)
+
+
+def _completed(request: OrderRequest, state: SessionState, ctx: Context) -> OrderRequest:
+    """What the request leaves open: the exits of the user's settings, and where a trailing stop stands."""
+    if request.side is Side.BUY and request.bracket is None:
+        request = replace(request, bracket=state.settings.bracket)
+    if request.type is OrderType.TRAILING_STOP and request.trail_pct is not None:
+        price, instrument = ctx.price(request.symbol), ctx.instrument(state, request.symbol)
+        if price is not None and instrument is not None:
+            request = replace(request, trigger_price=trigger_at(request.side, request.trail_pct, price, instrument.tick_size))
+    return request
+
+
+def _terms(request: OrderRequest, state: SessionState, ctx: Context) -> Terms:
+    bracket = request.bracket if request.side is Side.BUY and request.bracket else None
+    if bracket is None and request.type not in CONDITIONAL:
+        return PLAIN
+    native = ctx.accounts is not None and request.type in ctx.accounts.native(state.account)
+    return Terms(trigger_price=request.trigger_price, trail_pct=request.trail_pct, native=native, bracket=bracket)
 
 
 def denied(state: SessionState, denial: Denial, request: OrderRequest, ctx: Context) -> Decision:
@@ -111,11 +154,27 @@ def cancel(state: SessionState, order_id_prefix: str, ctx: Context) -> Decision:
 
 
 def _canceling(state: SessionState, wanted: tuple[Order, ...], ctx: Context) -> Decision:
-    pending = tuple(replace(order, state=OrderState.PENDING_CANCEL, updated_ms=ctx.now_ms) for order in wanted)
-    for order in pending:
-        state = replace(state, orders=replace_order(state.orders, order))
+    """Orders at the venue wait for its word; those held here are over at once, and what they set aside is free again."""
+    pending: list[Order] = []
+    for order in wanted:
+        if order.held and order.quota_day:
+            state = replace(state, usage=release(state.usage, order.quota_day))
+        moved = held_canceled(order, ctx) if order.held else pending_cancel(order, ctx)
+        state = replace(state, orders=replace_order(state.orders, moved))
+        pending.append(moved)
     rows = tuple(audit(state, ctx, "user", "order.cancel_requested", order.client_order_id) for order in pending)
-    return Decision(state=state, changes=Changes(order_updates=pending, audit=rows), cancel=pending, result=pending)
+    at_venue = tuple(order for order in pending if order.is_open)
+    return Decision(state=state, changes=Changes(order_updates=tuple(pending), audit=rows), cancel=at_venue, result=tuple(pending))
+
+
+def pending_cancel(order: Order, ctx: Context) -> Order:
+    """The order while the venue is asked to cancel it."""
+    return replace(order, state=OrderState.PENDING_CANCEL, updated_ms=ctx.now_ms)
+
+
+def held_canceled(order: Order, ctx: Context) -> Order:
+    """A held order that its user took back."""
+    return replace(order, state=OrderState.CANCELED, reason="CANCELED_BY_USER", reserved=Decimal(0), quota_day="", updated_ms=ctx.now_ms)
 
 
 def close(
@@ -186,6 +245,9 @@ def order_notice(key: str, order: Order, ctx: Context, **more: str) -> Reply:
         "order_id": order.client_order_id[:8],
         "signal_id": order.signal_id,
         "reason": order.reason,
+        "trigger": "" if order.terms.trigger_price is None else f"{order.terms.trigger_price:f}",
+        "trail": "" if order.terms.trail_pct is None else f"{order.terms.trail_pct:f}",
+        "replaces": order.terms.replaces[:8],
         "market": ctx.market.source,
     }
     return Reply(key=key, args=args | more, priority=Priority.ALERT, topic=f"order:{order.client_order_id[:12]}")

@@ -7,20 +7,24 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from tradekit.domain.amounts import HUNDRED, parse_amount
+from tradekit.domain.amounts import HUNDRED, ZERO, parse_amount
 from tradekit.domain.audit import AuditEntry
 from tradekit.domain.changes import Changes
 from tradekit.domain.errors import BadInput, NotPermitted, UnknownUser
+from tradekit.domain.orders import TakeProfit
 from tradekit.domain.portfolio import LedgerEntry, LedgerKind
-from tradekit.domain.sessions import SessionState, SessionStatus, TradingSession
+from tradekit.domain.sessions import RECENT_TRADES_MAX, SessionState, SessionStatus, TradingSession
 from tradekit.domain.tiers import TierName
 from tradekit.domain.usage import day_at
 from tradekit.domain.users import Identity, Role, Sizing, User, UserSettings, UserStatus
 from tradekit.services.decisions import Context, Decision, refused, unchanged
+from tradekit.services.exit_words import parse_distance, parse_ladder, parse_time
 
 replace = msgspec.structs.replace
 
 DISPLAY_NAME_MAX = 64
+OFF = frozenset({"off", "none", "0", "no"})
+"""Words that take a setting away."""
 
 
 def audit(state: SessionState, ctx: Context, actor: str, action: str, detail: str) -> AuditEntry:
@@ -172,6 +176,43 @@ def _seconds(name: str, text: str, ctx: Context) -> int:
     return int(value)
 
 
+def _distance(name: str, text: str, ctx: Context) -> Decimal | None:
+    del ctx
+    return None if text.lower() in OFF else parse_distance(name, text)
+
+
+def _ladder(name: str, text: str, ctx: Context) -> tuple[TakeProfit, ...]:
+    del ctx
+    return () if text.lower() in OFF else parse_ladder(name, text)
+
+
+def _time(name: str, text: str, ctx: Context) -> int:
+    del ctx
+    return 0 if text.lower() in OFF and name == "time_exit_s" else parse_time(name, text)
+
+
+def _count(name: str, text: str, ctx: Context) -> int:
+    del ctx
+    if text.lower() in OFF:
+        return 0
+    value = parse_amount(text, name)
+    if value != value.to_integral_value() or value > RECENT_TRADES_MAX:
+        raise BadInput(field=name, value=text[:40], problem=f"is not a whole number up to {RECENT_TRADES_MAX}", hint="as in 3, or off")
+    return int(value)
+
+
+def _result(name: str, text: str, ctx: Context) -> Decimal | None:
+    """A result in percent, which may be a loss."""
+    del ctx
+    if text.lower() in {"off", "none"}:
+        return None
+    negative, number = text.startswith("-"), text.removeprefix("-").removesuffix("%")
+    value = ZERO if number == "0" else parse_amount(number, name)
+    if value > HUNDRED:
+        raise BadInput(field=name, value=text[:40], problem="is above 100 percent", hint="as in -2")
+    return -value if negative else value
+
+
 def _flag(name: str, text: str, ctx: Context) -> bool:
     del ctx
     answer = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}.get(text.lower())
@@ -226,7 +267,16 @@ PARSERS: dict[str, Callable[[str, str, Context], Any]] = {
     "max_exposure_pct": _percent(HUNDRED),
     "max_daily_loss_pct": _percent(HUNDRED),
     "max_drawdown_pct": _percent(HUNDRED),
+    "stop_loss_pct": _distance,
+    "take_profit_pct": _distance,
+    "take_profits": _ladder,
+    "trailing_stop_pct": _distance,
+    "time_exit_s": _time,
     "cooldown_s": _seconds,
+    "stop_guard_losses": _count,
+    "guard_window_s": _time,
+    "guard_lock_s": _time,
+    "low_profit_pct": _result,
     "notify_fills": _flag,
     "notify_signals": _flag,
 }

@@ -11,8 +11,16 @@ TEXTS: dict[str, str] = {
     "confirm.order": (
         "[!price] {mode:account}: {side:word} {quantity:num} {symbol} at market?\n"
         "[price] {mode:account}: {side:word} {quantity:num} {symbol}, limit {price:num} {quote}?\n"
-        "[options] Options: {options}" + _QUESTION_END
+        "[options] Options: {options}\n"
+        "[exits] Exits: {exits}" + _QUESTION_END
     ),
+    "confirm.conditional": (
+        "[trigger] {mode:account}: {type:word} {side:word} {quantity:num} {symbol} at {trigger:num} {quote}?\n"
+        "[price] Then limit {price:num} {quote}.\n"
+        "[trail] It follows the best price at {trail:num}%.\n"
+        "Checked again when you confirm. Good for {valid_s} s."
+    ),
+    "confirm.amend": "{mode:account}: replace order {order_id} by one with {changes}?\nGood for {valid_s} s.",
     "confirm.close": (
         "[percent] {mode:account}: close {percent:num}% of {symbol}? That sells {quantity:num} at market.\n"
         "[!percent] {mode:account}: close {symbol}? That sells {quantity:num} at market." + _QUESTION_END
@@ -26,6 +34,26 @@ TEXTS: dict[str, str] = {
     "confirm.gone": (
         "That question is no longer open: it was answered, replaced by a newer one, or the service was restarted. Please ask again."
     ),
+    "order.held": (
+        "[trigger] ⏱ {mode:account} {type:word} {side:word} {quantity:num} {symbol} at {trigger:num} {quote}: waits{market:mark}\n"
+        "[!trigger] ⏱ {mode:account} {type:word} {side:word} {quantity:num} {symbol}: waits{market:mark}\n"
+        "[trail] It follows the best price at {trail:num}%.\n"
+        "Order {order_id}; to cancel: /cancel {order_id}"
+    ),
+    "order.triggered": (
+        "⚡ {mode:account} {type:word}: {side:word} {quantity:num} {symbol} goes to market{market:mark}\n"
+        "[trigger] The trigger was {trigger:num} {quote}.\n"
+        "Order {order_id}" + _SIGNAL
+    ),
+    "exit.failed": (
+        "🚨 {mode:account}: an exit over {quantity:num} {symbol} was not executed: {reason:venue}\n"
+        "Nothing protects that quantity now. /close {symbol}, or set a new /stop."
+    ),
+    "amend.asked": (
+        "[waiting] ⏳ {mode:account}: order {order_id} is being canceled; {new_id} takes its place once the venue confirms.\n"
+        "[!waiting] ✅ {mode:account}: order {order_id} is replaced by {new_id}."
+    ),
+    "amend.failed": "⚠️ {mode:account} {symbol}: order {order_id} is canceled, and what should replace it was refused: {reason:why}",
     "order.submitted": (
         "[!price] 📨 {mode:account} {side:word} {quantity:num} {symbol} at market: sent{market:mark}\n"
         "[price] 📨 {mode:account} {side:word} {quantity:num} {symbol}, limit {price:num} {quote}: sent{market:mark}\n"
@@ -81,7 +109,15 @@ TEXTS: dict[str, str] = {
     ),
     "orders.limit": (
         "• {order} {side:word} {quantity:num} {symbol}, limit {price:num} {quote} — {state:word}, {created_ms:time}\n"
-        "[filled]   filled so far: {filled:num}"
+        "[filled]   filled so far: {filled:num}\n"
+        "[exits]   exits: {exits}\n"
+        "[foreign]   placed at the venue, not by me"
+    ),
+    "orders.held": (
+        "[trigger] • {order} {type:word} {side:word} {quantity:num} {symbol} at {trigger:num} {quote} — {state:word}\n"
+        "[!trigger] • {order} {type:word} {side:word} {quantity:num} {symbol}, {trigger_ms:time} — {state:word}\n"
+        "[trail]   follows at {trail:num}%\n"
+        "[entry]   exit of {entry}; one cancels the other"
     ),
     "orders.end": "\nTo cancel one: press its button or type /cancel and its id.",
     "history": "🗂 {mode:account} history: the last {trades} closed {trades:plural trade trades} and {fills} {fills:plural fill fills}",
@@ -90,6 +126,15 @@ TEXTS: dict[str, str] = {
         "• {time_ms:time}: {symbol} {quantity:num}, {entry:price} → {exit:price}, P&L {pnl:signed} {quote} ({pnl_pct:percent})"
     ),
     "history.fill": "• {time_ms:time}: {side:word} {quantity:num} {symbol} at {price:price}, fee {fee:money} {quote}",
+    "word.stop": "stop",
+    "word.stop_limit": "stop-limit",
+    "word.trailing_stop": "trailing stop",
+    "word.take_profit": "target",
+    "word.time_exit": "time exit",
+    "help.stop": "Sell once the price falls to a trigger",
+    "help.target": "Sell once the price rises to a target",
+    "help.trail": "A stop that follows the best price",
+    "help.amend": "Change an open order",
     "word.initialized": "held here",
     "word.denied": "denied",
     "word.submitted": "sent",

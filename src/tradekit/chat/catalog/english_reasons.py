@@ -32,6 +32,7 @@ _DENIED: dict[str, str] = {
         "The limit price {price:num} is more than {limit_pct:num}% away from the market, {market:price}. "
         "If it was a slip, please type it again."
     ),
+    "TRIGGER_PRICE": "The trigger {trigger:num} is already reached, the market is at {market:price}: that order would go out at once.",
     "QTY_PRECISION": "The {what} must be a multiple of {step:num}.",
     "QTY_MIN": "The quantity is below the smallest order, {minimum:num}.",
     "QTY_MAX": "The quantity is above the largest order, {maximum:num}.",
@@ -75,6 +76,7 @@ _WHY: dict[str, str] = {
     "LOCKED": "[until_ms] entries were locked ({lock:lock}) until {until_ms:time}\n[!until_ms] entries were locked: {lock:lock}",
     "STALE_PRICE": "there was no current price of {symbol} (age: {age_s:duration})",
     "PRICE_DEVIATION": "the price was more than {limit_pct:num}% away from the market",
+    "TRIGGER_PRICE": "its trigger {trigger:num} was reached already",
     "QTY_PRECISION": "the {what} was not a multiple of {step:num}",
     "QTY_MIN": "the quantity by your sizing was below the smallest order, {minimum:num}",
     "QTY_MAX": "the quantity by your sizing was above the largest order, {maximum:num}",
@@ -114,6 +116,9 @@ _VENUE: dict[str, str] = {
     "NO_LIQUIDITY": "nobody took the rest at that price",
     "CANCELED_BY_USER": "you asked for it",
     "DUPLICATE_CLIENT_ORDER_ID": "the venue had it already",
+    "OCO": "another exit of the same entry was executed",
+    "POSITION_CLOSED": "the position is closed",
+    "AMENDED": "replaced by a changed order",
     "VENUE_UNAVAILABLE": "the venue cannot be reached now; nothing was sent",
     "VENUE_BUSY": "the venue is busy; please try again",
     "VENUE_BANNED": "the venue makes this service wait; please try again later",

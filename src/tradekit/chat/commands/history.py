@@ -3,10 +3,11 @@
 from tradekit.chat.command import Command, Request, press
 from tradekit.chat.commands.account import BUTTONS_MAX, pairs
 from tradekit.domain.amounts import text_of
-from tradekit.domain.orders import Fill, Order, OrderState
+from tradekit.domain.orders import CONDITIONAL, Fill, Order, OrderState
 from tradekit.domain.portfolio import Trade
 from tradekit.ports.storage import Reader
 from tradekit.services.decisions import Context, Decision, Read
+from tradekit.services.exit_words import bracket_words
 
 SHOWN_TRADES = 10
 SHOWN_FILLS = 10
@@ -27,6 +28,7 @@ def orders(request: Request) -> Decision:
 
 
 def _order_row(order: Order) -> dict[str, str]:
+    terms = order.terms
     return {
         "order": order.client_order_id[:8],
         "side": order.side.value,
@@ -37,7 +39,14 @@ def _order_row(order: Order) -> dict[str, str]:
         "quote": order.symbol.partition("/")[2],
         "state": order.state.value,
         "created_ms": str(order.created_ms),
-        "row_key": "orders.market" if order.price is None else "orders.limit",
+        "type": order.type.value,
+        "trigger": "" if terms.trigger_price is None else text_of(terms.trigger_price),
+        "trail": "" if terms.trail_pct is None else text_of(terms.trail_pct),
+        "trigger_ms": str(terms.trigger_ms) if terms.trigger_ms else "",
+        "entry": terms.list_id[:8],
+        "exits": bracket_words(terms.bracket),
+        "foreign": "yes" if terms.foreign else "",
+        "row_key": "orders.held" if order.type in CONDITIONAL else "orders.market" if order.price is None else "orders.limit",
     }
 
 

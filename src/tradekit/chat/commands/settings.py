@@ -7,9 +7,11 @@ from tradekit.chat.errors import reply_for
 from tradekit.chat.parsing import closest, listed, missing, parse_symbols, shown
 from tradekit.domain.amounts import text_of
 from tradekit.domain.errors import BadInput
+from tradekit.domain.orders import TakeProfit
 from tradekit.domain.replies import Reply
 from tradekit.services import users
 from tradekit.services.decisions import Decision
+from tradekit.services.exit_words import ladder_words
 
 GENERAL = ("time_zone", "language", "symbols", "sizing", "size", "notify_fills", "notify_signals")
 RISK = tuple(name for name in users.PARSERS if name not in GENERAL)
@@ -25,7 +27,16 @@ EXAMPLES = {
     "max_exposure_pct": "80",
     "max_daily_loss_pct": "10",
     "max_drawdown_pct": "40",
+    "stop_loss_pct": "2",
+    "take_profit_pct": "5",
+    "take_profits": "3:50,6:50",
+    "trailing_stop_pct": "1.5",
+    "time_exit_s": "4h",
     "cooldown_s": "900",
+    "stop_guard_losses": "3",
+    "guard_window_s": "24h",
+    "guard_lock_s": "1h",
+    "low_profit_pct": "-2",
 }
 """A value that works, for every setting."""
 
@@ -55,6 +66,8 @@ def value_text(value: object) -> str:
         return "on" if value else "off"
     if isinstance(value, Decimal):
         return text_of(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], TakeProfit):
+        return ladder_words(value)
     if isinstance(value, tuple):
         return listed(value) or "all"
     return "off" if value is None else str(value)

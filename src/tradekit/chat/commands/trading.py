@@ -15,6 +15,7 @@ from tradekit.domain.replies import Priority, Reply
 from tradekit.domain.risk import OrderRequest
 from tradekit.services import trading
 from tradekit.services.decisions import Decision
+from tradekit.services.exit_words import bracket_words, is_exit_word, parse_bracket
 
 _TIME_IN_FORCE = {"gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}
 _POST_ONLY = frozenset({"post", "post_only", "post-only", "maker"})
@@ -60,7 +61,10 @@ def parse_order(request: Request, side: Side) -> OrderRequest:
     if len(words) == 1:
         raise missing("quantity")
     quantity = parse_amount(words[1], "quantity")
-    price, options = _price_and_options(words[2:])
+    bracket = parse_bracket([word for word in words[2:] if is_exit_word(word)])
+    if bracket is not None and side is Side.SELL:
+        raise BadInput(field="options", value="", problem="for exits belong to an entry", hint="for what you hold: /stop, /target, /trail")
+    price, options = _price_and_options([word for word in words[2:] if not is_exit_word(word)])
     post_only = any(option in _POST_ONLY for option in options)
     forces = [_TIME_IN_FORCE[option] for option in options if option in _TIME_IN_FORCE]
     _check_options(price, post_only, forces)
@@ -72,6 +76,7 @@ def parse_order(request: Request, side: Side) -> OrderRequest:
         price=price,
         time_in_force=forces[0] if forces else TimeInForce.GTC,
         post_only=post_only,
+        bracket=bracket,
     )
 
 
@@ -85,7 +90,12 @@ def _price_and_options(words: list[str]) -> tuple[Decimal | None, list[str]]:
         elif price is None:
             price = parse_amount(word, "price")
         else:
-            raise BadInput(field="option", value=shown(word), problem="is not known", hint="options: post, ioc, fok, gtc")
+            raise BadInput(
+                field="option",
+                value=shown(word),
+                problem="is not known",
+                hint="options: post, ioc, fok, gtc; exits: sl=2% tp=5% trail=1% exit=4h",
+            )
     return price, options
 
 
@@ -107,7 +117,7 @@ def _order_words(wanted: OrderRequest) -> tuple[str, ...]:
         words.append("post")
     if wanted.time_in_force is not TimeInForce.GTC:
         words.append(wanted.time_in_force.lower())
-    return tuple(words)
+    return tuple(words) + tuple(bracket_words(wanted.bracket).split())
 
 
 def _order_args(request: Request, wanted: OrderRequest) -> dict[str, str]:
@@ -118,8 +128,10 @@ def _order_args(request: Request, wanted: OrderRequest) -> dict[str, str]:
     options = ["post only"] if wanted.post_only else []
     if wanted.time_in_force is not TimeInForce.GTC:
         options.append(wanted.time_in_force.value)
+    bracket = wanted.bracket if wanted.bracket is not None else request.state.settings.bracket
     return {
         "mode": request.state.account,
+        "exits": bracket_words(bracket) if wanted.side is Side.BUY else "",
         "side": wanted.side.value,
         "type": wanted.type.value,
         "symbol": wanted.symbol,
@@ -189,7 +201,13 @@ def panic(request: Request) -> Decision:
 
 
 COMMANDS = (
-    Command(name="buy", run=buy, usage="SYMBOL QUANTITY [PRICE] [post|ioc|fok]", example="{symbol} {quantity}", args_max=5),
+    Command(
+        name="buy",
+        run=buy,
+        usage="SYMBOL QUANTITY [PRICE] [post|ioc|fok] [sl=2%] [tp=3%:50,6%] [trail=1%] [exit=4h]",
+        example="{symbol} {quantity}",
+        args_max=9,
+    ),
     Command(
         name="sell",
         run=sell,

@@ -1,0 +1,202 @@
+"""Brackets: the exits that an entry gets as it fills, and how one cancels the other."""
+
+from decimal import Decimal
+
+import msgspec
+
+from tradekit.domain.amounts import HUNDRED, ZERO, round_down
+from tradekit.domain.changes import NOTHING, Changes
+from tradekit.domain.instruments import Instrument
+from tradekit.domain.orders import Bracket, Order, OrderState, OrderType, Side, TakeProfit, Terms, client_order_id
+from tradekit.domain.replies import Priority, Reply
+from tradekit.domain.sessions import SessionState, replace_order
+from tradekit.domain.triggers import trigger_at
+from tradekit.services.decisions import Context
+
+replace = msgspec.structs.replace
+
+STOP_LEG, TRAILING_LEG, TIME_LEG, FIRST_RUNG = 1, 2, 3, 10
+"""Numbers of the legs of a bracket: each makes an id of its own."""
+WHOLE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.TIME_EXIT})
+"""Legs that sell whatever is left of the entry; the others are rungs of the ladder."""
+AGAIN = frozenset({"NOT_AT_VENUE", "VENUE_UNAVAILABLE", "VENUE_BUSY", "VENUE_BANNED", "CLOCK_SKEW", "NO_LIQUIDITY", "VENUE_ERROR"})
+"""Ends of an exit after which it is armed again: the position still needs it, and the next try may succeed."""
+AGAIN_AFTER_MS = 2_000
+AGAIN_AFTER_MAX_MS = 300_000
+TRIES_MAX = 20
+
+
+def rungs(quantity: Decimal, ladder: tuple[TakeProfit, ...], step: Decimal, smallest: Decimal) -> tuple[Decimal, ...]:
+    """What each rung of a ladder sells: its share rounded down, too small a rung added to the next, and what rounding leaves to the last.
+
+    The sum is the quantity if the shares add up to 100, else their share of it; zero means that the rung is merged.
+    """
+    parts: list[Decimal] = []
+    sold = carried = share = ZERO
+    for rung in ladder:
+        share += rung.share_pct
+        want = round_down(quantity * min(share, HUNDRED) / HUNDRED, step) - sold
+        part = want if want >= smallest else ZERO
+        parts.append(part)
+        sold += part
+        carried = want - part
+    if carried and any(parts):
+        # The last rung was too small to sell alone: the one before takes it along.
+        last = max(index for index, part in enumerate(parts) if part)
+        parts[last] += carried
+    return tuple(parts)
+
+
+def protect(state: SessionState, entry: Order, ctx: Context) -> tuple[SessionState, Order, Changes]:
+    """Set the exits of an entry over what has filled so far, or enlarge those that still wait; one commit with the fill.
+
+    Returns the entry as well: once armed, exits that were canceled or amended since are not made a second time.
+    """
+    bracket, instrument = entry.terms.bracket, ctx.instrument(state, entry.symbol)
+    position = state.position(entry.symbol)
+    if not bracket or entry.side is not Side.BUY or instrument is None or position is None or entry.avg_px is None:
+        return state, entry, NOTHING
+    of_list = [leg for leg in state.orders if leg.terms.list_id == entry.client_order_id]
+    quantity = round_down(min(entry.cum_qty, position.quantity), instrument.step_size)
+    wanted = legs(entry, bracket, quantity, entry.avg_px, instrument, ctx)
+    if not entry.terms.armed:
+        for leg in wanted:
+            state = replace(state, orders=replace_order(state.orders, leg))
+        armed = replace(entry, terms=replace(entry.terms, armed=bool(wanted)))
+        return replace(state, orders=replace_order(state.orders, armed)), armed, Changes(orders=wanted)
+    sizes = {leg.client_order_id: leg.quantity for leg in wanted}
+    largest = max(sizes.values(), default=ZERO)
+    changed: list[Order] = []
+    for leg in of_list:
+        size = largest if leg.type in WHOLE else sizes.get(leg.client_order_id, ZERO)
+        if leg.held and size > leg.quantity:
+            changed.append(replace(leg, quantity=size, updated_ms=ctx.now_ms))
+            state = replace(state, orders=replace_order(state.orders, changed[-1]))
+    return state, entry, Changes(order_updates=tuple(changed))
+
+
+def legs(entry: Order, bracket: Bracket, quantity: Decimal, price: Decimal, instrument: Instrument, ctx: Context) -> tuple[Order, ...]:
+    """The exits over a quantity bought at an average price. What is too small to sell has none."""
+    smallest = max(instrument.min_qty, instrument.step_size)
+    if quantity < smallest:
+        return ()
+    found: list[Order] = []
+    if bracket.stop_loss_pct:
+        trigger = down(price * (1 - bracket.stop_loss_pct / HUNDRED), instrument)
+        found.append(_leg(entry, STOP_LEG, OrderType.STOP, quantity, Terms(trigger_price=trigger), ctx))
+    if bracket.trailing_pct:
+        best = max(price, ctx.price(entry.symbol) or price)
+        terms = Terms(trigger_price=trigger_at(Side.SELL, bracket.trailing_pct, best, instrument.tick_size), trail_pct=bracket.trailing_pct)
+        found.append(_leg(entry, TRAILING_LEG, OrderType.TRAILING_STOP, quantity, terms, ctx))
+    if bracket.time_exit_s:
+        terms = Terms(trigger_ms=entry.created_ms + bracket.time_exit_s * 1000)
+        found.append(_leg(entry, TIME_LEG, OrderType.TIME_EXIT, quantity, terms, ctx))
+    for number, (rung, part) in enumerate(
+        zip(bracket.take_profits, rungs(quantity, bracket.take_profits, instrument.step_size, smallest), strict=True)
+    ):
+        if part:
+            terms = Terms(trigger_price=down(price * (1 + rung.distance_pct / HUNDRED), instrument))
+            found.append(_leg(entry, FIRST_RUNG + number, OrderType.TAKE_PROFIT, part, terms, ctx))
+    return tuple(found)
+
+
+def down(price: Decimal, instrument: Instrument) -> Decimal:
+    """A trigger on the instrument's tick."""
+    return max(round_down(price, instrument.tick_size), instrument.tick_size)
+
+
+def _leg(entry: Order, number: int, kind: OrderType, quantity: Decimal, terms: Terms, ctx: Context) -> Order:
+    cause = f"{entry.client_order_id}/exit"
+    return Order(
+        client_order_id=client_order_id(entry.user_id, cause, number),
+        user_id=entry.user_id,
+        partition=entry.partition,
+        cause=cause,
+        symbol=entry.symbol,
+        side=Side.SELL,
+        type=kind,
+        quantity=quantity,
+        reduce_only=True,
+        mode=entry.mode,
+        account=entry.account,
+        terms=replace(terms, list_id=entry.client_order_id),
+        state=OrderState.INITIALIZED,
+        created_ms=ctx.now_ms,
+        updated_ms=ctx.now_ms,
+    )
+
+
+def sold(state: SessionState, order: Order, quantity: Decimal, ctx: Context) -> tuple[SessionState, Changes]:
+    """After a sale of ``quantity``: siblings shrink by what is gone, and no held exit is larger than what is held."""
+    position = state.position(order.symbol)
+    held = position.quantity if position is not None else ZERO
+    waiting = [leg for leg in state.orders if leg.held and leg.side is Side.SELL and leg.symbol == order.symbol]
+    if not waiting:
+        return state, Changes()
+    wanted = {leg.client_order_id: leg.quantity for leg in waiting}
+    if order.terms.list_id:
+        _shrink_siblings(wanted, [leg for leg in waiting if leg.terms.list_id == order.terms.list_id], order, quantity)
+    changed: list[Order] = []
+    for leg in waiting:
+        left = min(wanted[leg.client_order_id], held)
+        if left == leg.quantity:
+            continue
+        moved = (
+            replace(leg, quantity=left, updated_ms=ctx.now_ms) if left > 0 else canceled(leg, "POSITION_CLOSED" if not held else "OCO", ctx)
+        )
+        changed.append(moved)
+        state = replace(state, orders=replace_order(state.orders, moved))
+    return state, Changes(order_updates=tuple(changed))
+
+
+def _shrink_siblings(wanted: dict[str, Decimal], siblings: list[Order], order: Order, quantity: Decimal) -> None:
+    whole = [leg for leg in siblings if leg.type in WHOLE]
+    for leg in whole:
+        wanted[leg.client_order_id] = max(ZERO, leg.quantity - quantity)
+    ladder = sorted((leg for leg in siblings if leg.type not in WHOLE), key=lambda leg: leg.terms.trigger_price or ZERO)
+    left = max((wanted[leg.client_order_id] for leg in whole), default=None)
+    if left is None:
+        # Only rungs: what one of them sold was its own share.
+        if order.type is not OrderType.TAKE_PROFIT:
+            left = max(ZERO, sum((leg.quantity for leg in ladder), ZERO) - quantity)
+        else:
+            return
+    for leg in ladder:
+        wanted[leg.client_order_id] = min(leg.quantity, left)
+        left -= wanted[leg.client_order_id]
+
+
+def canceled(order: Order, reason: str, ctx: Context) -> Order:
+    """A held order that will not be sent: no venue knows of it."""
+    return replace(order, state=OrderState.CANCELED, reason=reason, reserved=ZERO, updated_ms=ctx.now_ms)
+
+
+def armed_again(state: SessionState, order: Order, ctx: Context) -> tuple[SessionState, Changes, tuple[Reply, ...]]:
+    """An exit that was sent and came to nothing protects nobody: it is armed anew under an id of its own, after a pause that grows."""
+    left = order.quantity - order.cum_qty
+    position = state.position(order.symbol)
+    if order.side is not Side.SELL or order.type not in WHOLE | {OrderType.TAKE_PROFIT} or position is None or left <= 0:
+        return state, Changes(), ()
+    tries = order.terms.tries + 1
+    if order.reason not in AGAIN or tries > TRIES_MAX:
+        args = {"symbol": order.symbol, "mode": order.account, "quantity": f"{left:f}", "reason": order.reason}
+        return state, Changes(), (Reply(key="exit.failed", args=args, priority=Priority.ALERT),)
+    pause_ms = min(AGAIN_AFTER_MAX_MS, AGAIN_AFTER_MS * 2 ** (tries - 1))
+    cause = f"{order.client_order_id}/again"
+    again = replace(
+        order,
+        client_order_id=client_order_id(order.user_id, cause),
+        cause=cause,
+        quantity=min(left, position.quantity),
+        cum_qty=ZERO,
+        cum_quote=ZERO,
+        cum_fee=ZERO,
+        trade_ids=(),
+        venue_order_id="",
+        reason="",
+        state=OrderState.INITIALIZED,
+        terms=replace(order.terms, tries=tries, trigger_ms=max(order.terms.trigger_ms, ctx.now_ms + pause_ms), native=False, fired=False),
+        created_ms=ctx.now_ms,
+        updated_ms=ctx.now_ms,
+    )
+    return replace(state, orders=replace_order(state.orders, again)), Changes(orders=(again,)), ()
