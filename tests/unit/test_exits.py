@@ -20,6 +20,7 @@ from tradekit.domain.orders import (
     as_sent,
 )
 from tradekit.domain.risk import OrderRequest
+from tradekit.domain.sessions import SessionStatus
 from tradekit.domain.tiers import TierName
 from tradekit.domain.triggers import fires, trigger_at
 from tradekit.services import amend, trading, triggers
@@ -359,7 +360,7 @@ def test_an_order_that_fills_before_it_could_be_amended_stands_and_nothing_is_pl
 moves = st.lists(
     st.one_of(
         st.tuples(st.just("buy"), st.integers(1, 20), st.integers(0, 3)),
-        st.tuples(st.just("fill"), st.integers(0, 5), st.integers(1, 100)),
+        st.tuples(st.just("fill"), st.integers(0, 5), st.integers(1, 150)),
         st.tuples(st.just("fire"), st.integers(0, 9), st.just(0)),
         st.tuples(st.just("reject"), st.integers(0, 5), st.integers(0, 1)),
         st.tuples(st.just("cancel"), st.integers(0, 9), st.just(0)),
@@ -415,3 +416,4 @@ def _move(desk: Desk, cause: str, what: str, first: int, second: int) -> None:
             desk.does(desk.report(decision.result.client_order_id, OrderState.ACCEPTED))
     elif what == "panic":
         desk.does(trading.panic(desk.state, desk.context(cause)))
+        desk.state = replace(desk.state, session=replace(desk.state.session, status=SessionStatus.RUNNING))

@@ -74,12 +74,16 @@ class Market:
     async def run(self) -> None:
         """Take from the feed until it ends or this is cancelled."""
         async for event in self._feed.events():
-            if isinstance(event, Quote):
-                self._take_quote(event)
-            else:
-                self._tell(self._on_bar, event)
+            self.take(event)
         self.ended = True
         log.info("the feed has ended; its last prices stand")
+
+    def take(self, event: Quote | Bar) -> None:
+        """A price or a closed bar has come."""
+        if isinstance(event, Quote):
+            self._take_quote(event)
+        else:
+            self._tell(self._on_bar, event)
 
     def _take_quote(self, quote: Quote) -> None:
         self._quotes[quote.symbol] = quote
