@@ -114,7 +114,7 @@ async def test_a_stop_whose_answer_was_lost_before_it_arrived_is_armed_again_and
         ada = run.user_id("ada")
 
         with anyio.fail_after(10):
-            while (await state(run)).positions:  # noqa: ASYNC110 - the venue is asked, the exit armed again, and a pause passes
+            while (await state(run)).positions:
                 run.service.market.take(Quote(symbol=BTC, price=base * D("0.97"), time_ms=run.service.clock.now_ms()))
                 await anyio.sleep(0.02)
         assert (await state(run)).positions == ()

@@ -16,7 +16,7 @@ from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Outcome, Signal
 from tradekit.domain.tiers import Limits, Tier, TierName, Tiers
 from tradekit.domain.users import Identity
-from tradekit.services import reports, signals, trading, users
+from tradekit.services import reports, signals, trading, triggers, users
 from tradekit.services.decisions import Context, Decision, Source
 
 NO_LIMIT = 10**9
@@ -111,12 +111,20 @@ class Account:
 
         :raises NotFound: no open order has such an id.
         """
-        decision = trading.cancel(self.state, order_id_prefix, self._at(now_ms, "cancel"))
-        self._decided(decision)
-        for order in decision.cancel:
-            report = self.venue.cancel(order, now_ms)
-            if report is not None:
-                self.hear_reports((report,))
+        self._decided(trading.cancel(self.state, order_id_prefix, self._at(now_ms, "cancel")))
+
+    def fire(self, order: Order, now_ms: int) -> None:
+        """A held order's trigger was reached."""
+        self._took(triggers.fire(self.state, order.client_order_id, self._at(now_ms, f"fire/{order.client_order_id}")))
+
+    def trail(self, order: Order, trigger: Decimal, now_ms: int) -> None:
+        """A trailing stop moved on."""
+        self._took(triggers.trail(self.state, order.client_order_id, trigger, self._at(now_ms, f"trail/{order.client_order_id}")))
+
+    @property
+    def waits(self) -> bool:
+        """Whether orders are held for a trigger."""
+        return any(order.held for order in self.state.orders)
 
     def hear_reports(self, told: Iterable[OrderReport]) -> None:
         """Apply what the venue says, in the order it says it."""
@@ -141,6 +149,11 @@ class Account:
             for order in decision.submit:
                 self.venue.submit(order)
             self.book.orders += len(decision.submit)
+        for order in decision.cancel:
+            # The venue's word comes at once: nothing else happens at this price.
+            report = self.venue.cancel(order, order.updated_ms)
+            if report is not None:
+                self.hear_reports((report,))
         changes = decision.changes
         if changes.fills or changes.trades:
             self.book.take(changes.fills, changes.trades)

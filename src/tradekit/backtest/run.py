@@ -16,6 +16,7 @@ from tradekit.backtest.metrics import measure
 from tradekit.backtest.report import Report
 from tradekit.backtest.series import Data, Moment, Series, minute, moments, series_of
 from tradekit.backtest.venue import EXACT, BarVenue
+from tradekit.backtest.waiting import Waiting
 from tradekit.domain.amounts import money
 from tradekit.domain.errors import BadInput, UserError
 from tradekit.domain.instruments import Bar, Symbol
@@ -122,6 +123,9 @@ class _Run:
         self._cash = float(options.cash)
         self._held: list[tuple[Symbol, float]] = []
         self._exposed = 0
+        self._waits: Waiting | None = None
+        self._waiting: Waiting | None = None
+        """The same while orders are held for a trigger."""
 
     def report(self, progress: Progress | None) -> Report:
         stream = moments(self._series)
@@ -190,6 +194,7 @@ class _Run:
                 self._ask(bar)
             if opening and (start_ms is None or opening[0].close_ms > start_ms):
                 self._account = self._opened_account(opening[0].open_ms)
+                self._waits = Waiting(self._account, self._market, self._venue)
                 return
 
     def _trade(self, stream: Iterator[Moment]) -> None:
@@ -198,7 +203,7 @@ class _Run:
         note_time, note_value = self._curve.times_ms.append, self._curve.values.append
         heard: list[tuple[Bar, Side]] = []
         for closing, opening in stream:
-            if venue.resting:
+            if venue.resting or self._waiting is not None:
                 self._settle(closing)
             for bar in closing:
                 symbol = bar.symbol
@@ -220,7 +225,7 @@ class _Run:
             if closing:
                 note_time(bar.open_ms + bar.timeframe_ms)
                 note_value(value)
-            if venue.arriving or venue.resting:
+            if venue.arriving or venue.resting or self._waiting is not None:
                 self._open(opening)
 
     def _ask(self, bar: Bar) -> None:
@@ -252,13 +257,19 @@ class _Run:
     def _open(self, opening: tuple[Bar, ...]) -> None:
         assert self._account is not None
         for bar in opening:
+            # What waited before this bar meets its open before what it brings does.
+            if self._waiting is not None:
+                self._waiting.opened(bar)
             self._account.hear_reports(self._venue.opened(bar))
         self._weigh()
 
     def _settle(self, closing: tuple[Bar, ...]) -> None:
         assert self._account is not None
         for bar in closing:
-            self._account.hear_reports(self._venue.closed(bar))
+            if self._waiting is not None:
+                self._waiting.closed(bar)
+            else:
+                self._account.hear_reports(self._venue.closed(bar))
         self._weigh()
 
     def _weigh(self) -> None:
@@ -267,6 +278,7 @@ class _Run:
         state = self._account.state
         self._cash = float(state.session.cash)
         self._held = [(position.symbol, float(position.quantity)) for position in state.positions]
+        self._waiting = self._waits if self._account.waits else None
 
     def _signal(self, bar: Bar, side: Side) -> Signal:
         name, now_ms = self._strategy.name, bar.close_ms

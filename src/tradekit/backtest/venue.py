@@ -8,7 +8,7 @@ from tradekit.backtest.market import BarMarket
 from tradekit.domain.amounts import ZERO
 from tradekit.domain.instruments import Bar, Symbol
 from tradekit.domain.matching import MatchingModel, execute, fill_resting, price_path
-from tradekit.domain.orders import Order, OrderReport, OrderState
+from tradekit.domain.orders import Order, OrderReport, OrderState, as_sent
 
 EXACT = MatchingModel(spread_bps=ZERO, slippage_bps=ZERO, level_quote=Decimal("1e18"), depth_quote=Decimal("1e18"), noise_bps=ZERO)
 """Every market order fills whole at the price of the moment it arrives; fees are the instrument's."""
@@ -28,7 +28,7 @@ class BarVenue:
 
     def submit(self, order: Order) -> None:
         """Send an order; it meets the market at its instrument's next price."""
-        self.arriving.append(order)
+        self.arriving.append(as_sent(order))
 
     def cancel(self, order: Order, now_ms: int) -> OrderReport | None:
         """Take an order back; None if it is not here."""
@@ -44,16 +44,16 @@ class BarVenue:
     def opened(self, bar: Bar) -> list[OrderReport]:
         """The bar's first price: what rests meets it, then what has been sent since arrives."""
         self._market.move(bar.symbol, bar.open, bar.open_ms)
-        reached = self._reached(bar.symbol, bar.open, bar.open_ms) if self.resting else []
+        reached = self.reached(bar.symbol, bar.open, bar.open_ms) if self.resting else []
         return [*reached, *self.arrive(bar.symbol, bar.open_ms)]
 
     def closed(self, bar: Bar) -> list[OrderReport]:
         """The rest of the bar's prices, up to its close."""
         _, first, second, close = price_path(bar)
         start, length, symbol = bar.open_ms, bar.timeframe_ms, bar.symbol
-        found = self._reached(symbol, first, start + length // 4)
-        found += self._reached(symbol, second, start + length // 2)
-        return found + self._reached(symbol, close, start + length)
+        found = self.reached(symbol, first, start + length // 4)
+        found += self.reached(symbol, second, start + length // 2)
+        return found + self.reached(symbol, close, start + length)
 
     def arrive(self, symbol: Symbol, now_ms: int) -> list[OrderReport]:
         """What was sent meets the market at its last price."""
@@ -76,7 +76,8 @@ class BarVenue:
         self.resting[order.client_order_id] = msgspec.structs.replace(order, cum_qty=filled)
         self._fills[order.client_order_id] = len(report.fills)
 
-    def _reached(self, symbol: Symbol, price: Decimal, now_ms: int) -> list[OrderReport]:
+    def reached(self, symbol: Symbol, price: Decimal, now_ms: int) -> list[OrderReport]:
+        """What rests and fills when a trade happens at a price."""
         instrument = self._market.instrument(symbol)
         assert instrument is not None
         found: list[OrderReport] = []
