@@ -35,7 +35,7 @@ keys = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add every command."""
-    for command in (up, chat, demo, reconcile, doctor, simulate, backtest, version):
+    for command in (up, chat, demo, reconcile, halt, reduce, allow, controls, doctor, simulate, backtest, version):
         app.command()(command)
     app.add_typer(users, name="users")
     app.add_typer(keys, name="keys")
@@ -151,6 +151,44 @@ def reconcile(
         compare(settings, user=user, as_json=as_json)
 
 
+Scope = Annotated[str, typer.Argument(help="all, a venue such as binance or paper, or a user's number")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for users and the audit")]
+
+
+def halt(scope: Scope = "all", reason: Reason = "", data: Data = None, as_json: Json = False) -> None:
+    """Stop entries and take resting ones back; exits work.
+
+    In force at once, and after every restart until `tradekit allow`.
+    """
+    _control("halted", scope, reason, data, as_json=as_json)
+
+
+def reduce(scope: Scope = "all", reason: Reason = "", data: Data = None, as_json: Json = False) -> None:
+    """Stop entries; exits and resting orders work."""
+    _control("reducing", scope, reason, data, as_json=as_json)
+
+
+def allow(scope: Scope = "all", reason: Reason = "", data: Data = None, as_json: Json = False) -> None:
+    """Allow entries again after halt or reduce."""
+    _control("normal", scope, reason, data, as_json=as_json)
+
+
+def controls(data: Data = None, as_json: Json = False) -> None:
+    """Show what is halted or limited."""
+    settings = load(data)
+    from tradekit_cli.controls import show
+
+    show(settings, as_json=as_json)
+
+
+def _control(state: str, scope: str, reason: str, data: Path | None, *, as_json: bool) -> None:
+    settings = load(data)
+    from tradekit.domain.controls import GlobalState
+    from tradekit_cli.controls import set_state
+
+    set_state(settings, scope, GlobalState(state), reason=reason, as_json=as_json)
+
+
 def doctor(data: Data = None, as_json: Json = False) -> None:
     """Say what is wrong here, and what to do.
 
@@ -197,6 +235,20 @@ def users_show(
     from tradekit_cli.users import show_one
 
     show_one(settings, who, as_json=as_json)
+
+
+@users.command("role")
+def users_role(
+    who: Annotated[str, typer.Argument(help="Number of the user, or an identity such as telegram:4711 or terminal:ada")],
+    role: Annotated[str, typer.Argument(help="user, provider, support, auditor, admin or owner")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Give a user a role: providers publish signals, admins halt trading."""
+    settings = load(data)
+    from tradekit_cli.users import set_role
+
+    set_role(settings, who, role, as_json=as_json)
 
 
 @config.command("show")

@@ -34,6 +34,12 @@ class KeyDesk:
                 return wire.Done({"revoked": await self._tk.keys.revoke_all(actor="operator")})
             case wire.ReconcileAccounts():
                 return wire.Done(await self._reconcile(who_of(errand.who) if errand.who else None))
+            case wire.SetControl():
+                scope = await self._tk.controls.set(errand.scope, errand.state, reason=errand.reason, by="cli")
+                return wire.Done({"scope": scope, "state": errand.state.value})
+            case wire.SetRole():
+                account = await self._tk.users.set_role(who_of(errand.who), errand.role, actor="operator")
+                return wire.Done({"user_id": account.user.user_id, "role": account.user.role.value})
         assert_never(errand)
 
     async def _reconcile(self, who: Who | None) -> wire.Facts:

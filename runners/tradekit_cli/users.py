@@ -5,6 +5,7 @@ from typing import Any
 
 import anyio
 import msgspec
+import typer
 
 from tradekit.bootstrap import open_reader
 from tradekit.config import Settings
@@ -14,8 +15,9 @@ from tradekit.domain.orders import Order
 from tradekit.domain.portfolio import Position, Trade
 from tradekit.domain.sessions import TradingSession
 from tradekit.domain.usage import DayUsage
-from tradekit.domain.users import Identity, User, UserSettings
+from tradekit.domain.users import Identity, Role, User, UserSettings
 from tradekit.ports.storage import ListedUser, Reader
+from tradekit_cli import errands, wire
 from tradekit_cli.output import note, result, result_json, table
 
 PAGE = 1000
@@ -69,6 +71,18 @@ def show_one(settings: Settings, who: str, *, as_json: bool) -> None:
         result_json(report)
     else:
         result("\n".join(_lines(report)))
+
+
+def set_role(settings: Settings, who: str, role: str, *, as_json: bool) -> None:
+    """Have the user given a role."""
+    names = [each.value for each in Role]
+    if role.lower() not in names:
+        raise typer.BadParameter(f"{role} is no role; one of {', '.join(names)}")
+    facts = errands.run(settings, wire.SetRole(who=who, role=Role(role.lower())))
+    if as_json:
+        result_json(facts)
+    else:
+        result(f"User {facts['user_id']} is {facts['role']} now.")
 
 
 async def _list(settings: Settings, limit: int) -> list[ListedUser]:

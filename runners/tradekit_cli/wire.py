@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 
+from tradekit.domain.controls import GlobalState
 from tradekit.domain.credentials import VenueKey
+from tradekit.domain.users import Role
 
 LINE_BYTES_MAX = 64 * 1024
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
@@ -71,6 +73,22 @@ class ReconcileAccounts(msgspec.Struct, frozen=True, tag="reconcile_accounts"):
     """Number or identity of one user; empty: everybody."""
 
 
+class SetControl(msgspec.Struct, frozen=True, tag="set_control"):
+    """Halt, limit or allow trading."""
+
+    scope: str
+    """``all``, a venue, or a user's number."""
+    state: GlobalState
+    reason: str = ""
+
+
+class SetRole(msgspec.Struct, frozen=True, tag="set_role"):
+    """Give a user a role."""
+
+    who: str
+    role: Role
+
+
 class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     """The service's first line."""
 
@@ -111,12 +129,14 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     facts: Facts
 
 
-Errand = AddKey | RotateKeys | RevokeKeys | ReconcileAccounts
+Errand = AddKey | RotateKeys | RevokeKeys | ReconcileAccounts | SetControl | SetRole
 """What the owner of the data directory asks for, besides chatting."""
 Request = Hello | Say | Press | Errand
 Event = Welcome | Message | Quiet | Problem | Done
 
-requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Hello | Say | Press | AddKey | RotateKeys | RevokeKeys | ReconcileAccounts)
+requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(
+    Hello | Say | Press | AddKey | RotateKeys | RevokeKeys | ReconcileAccounts | SetControl | SetRole
+)
 events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Welcome | Message | Quiet | Problem | Done)
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from tradekit.bootstrap import Background, Parts, open_parts, open_vault
 from tradekit.config import Settings
+from tradekit.domain.controls import Control, GlobalState
 from tradekit.domain.credentials import ConnectLink, Credential, VenueKey
 from tradekit.domain.discrepancies import Discrepancy
 from tradekit.domain.errors import TradekitError, UnknownUser
@@ -32,6 +33,7 @@ from tradekit.engine.probes import flat_metrics, statistics
 from tradekit.engine.service import Service
 from tradekit.ports.storage import Overview, Reader
 from tradekit.ports.strategy import Strategy
+from tradekit.services import controls as control_cases
 from tradekit.services import signals as signal_cases
 from tradekit.services import trading as trading_cases
 from tradekit.services import users as user_cases
@@ -350,6 +352,27 @@ class AccountsApi(_Api):
         return outcomes
 
 
+class ControlsApi(_Api):
+    """What the operator allows: entries everywhere, at a venue, for a user."""
+
+    async def set(self, scope: str, state: GlobalState, *, reason: str = "", by: str = "library") -> str:
+        """Halt, limit or allow; in force for the next decision, and kept over restarts. Returns the scope.
+
+        :param scope: ``all``, ``paper``, a venue, or a user's number.
+        :raises BadInput: the scope is none of these.
+        """
+        service = self._service
+        scope = control_cases.read_scope(scope, service.context("controls"))
+        changes = control_cases.control(scope, state, reason, by, service.clock.now_ms())
+        await service.storage.commit(changes)
+        service.board.note(changes.controls)
+        return scope
+
+    def list(self) -> tuple[Control, ...]:
+        """What is limited."""
+        return tuple(self._service.board.controls.values())
+
+
 class Tradekit:
     """One running service. Made by :meth:`open`; :meth:`serve` does the all-day work until cancelled."""
 
@@ -362,6 +385,7 @@ class Tradekit:
         self.chat = ChatApi(service)
         self.keys = KeysApi(service)
         self.accounts = AccountsApi(service)
+        self.controls = ControlsApi(service)
         self.strategies = StrategiesApi(service)
         self.intake = service.intake
         self.outbox = service.outbox

@@ -452,7 +452,7 @@ async def test_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
-    monkeypatch.setattr("tradekit.adapters.ccxt.library.importlib.import_module", absent)
+    monkeypatch.setattr("tradekit.adapters.ccxt.slim.importlib.import_module", absent)
     with pytest.raises(ConfigurationError, match="pip install 'tradekit\\[exchange\\]'"):
         await CcxtExchange("binance", ServerKeys(ExchangeServer()), SystemClock()).__aenter__()
 

@@ -126,7 +126,7 @@ def every_order_has_one_cause(evidence: Evidence, findings: Findings) -> None:
         elif cause in causes:
             if causes[cause] != people.get(user_id):
                 findings.errors.append(f"order {order_id} of user {user_id} comes from another person's message {cause}")
-        elif cause.removeprefix("signal/") not in signals and cause.removesuffix("/flatten") not in known:
+        elif cause.removeprefix("signal/").partition("/")[0] not in signals and cause.removesuffix("/flatten") not in known:
             findings.duplicated.append(f"order {order_id} of user {user_id} has no cause: {cause}")
 
 

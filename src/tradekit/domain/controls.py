@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 EVERYWHERE = "all"
-"""The scope of everyone at every venue; others are names of venues (``binance``, ``paper``)."""
+"""The scope of everyone at every venue; others are venues (``binance``, ``paper``) and users (``user:42``)."""
 
 
 class GlobalState(StrEnum):
@@ -33,9 +33,16 @@ Controls = dict[str, Control]
 """By scope; what is not listed is normal."""
 
 
-def state_of(controls: Controls, venue: str) -> GlobalState:
-    """The stricter of what holds everywhere and what holds at the venue."""
-    found = [controls[scope].state for scope in (EVERYWHERE, venue) if scope in controls]
+def user_scope(user_id: int) -> str:
+    """The scope of one user."""
+    return f"user:{user_id}"
+
+
+def state_of(controls: Controls, venue: str, user_id: int) -> GlobalState:
+    """The strictest of what holds everywhere, at the venue, and for the user."""
+    if not controls:
+        return GlobalState.NORMAL
+    found = [controls[scope].state for scope in (EVERYWHERE, venue, user_scope(user_id)) if scope in controls]
     for state in (GlobalState.HALTED, GlobalState.REDUCING):
         if state in found:
             return state

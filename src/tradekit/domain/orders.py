@@ -170,8 +170,12 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """client_order_id of the order that this one was amended from."""
     amendment: Amendment | None = None
     """Set while, and after, this order is canceled in order to be replaced."""
-    armed: bool = False
-    """The exits of this entry were made; from then on they are only enlarged."""
+    leg: int = 0
+    """Which exit of its entry this is."""
+    armed: tuple[int, ...] = ()
+    """Which exits of this entry were made; from then on they are only enlarged."""
+    leaving: bool = False
+    """An exit of this entry has sold what there was; what fills later is sold as well."""
     fired: bool = False
     """The trigger has fired, and what other orders hold back is awaited."""
     tries: int = 0

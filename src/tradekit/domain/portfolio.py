@@ -27,6 +27,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Quote currency received in this round trip, fees deducted."""
     fees: Decimal = ZERO
     entry_orders: int = 1
+    source: str = ""
+    """Source of the signal that opened it, or empty."""
 
     @property
     def average_price(self) -> Decimal:

@@ -11,10 +11,11 @@ from enum import StrEnum
 import msgspec
 
 from tradekit.domain.amounts import HUNDRED, ZERO, is_multiple, money
-from tradekit.domain.controls import GlobalState
+from tradekit.domain.controls import EVERYWHERE, Controls, GlobalState, state_of
 from tradekit.domain.instruments import Instrument, Quote
-from tradekit.domain.orders import CONDITIONAL, Bracket, OrderType, Side, TimeInForce
+from tradekit.domain.orders import CONDITIONAL, Bracket, OrderType, Side, TimeInForce, venue_of
 from tradekit.domain.portfolio import Position
+from tradekit.domain.protections import holding
 from tradekit.domain.sessions import SessionState, SessionStatus
 from tradekit.domain.tiers import Limits
 from tradekit.domain.triggers import would_fire_at_once
@@ -66,7 +67,8 @@ class TradingPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for every user."""
 
     maintenance: bool = False
-    state: GlobalState = GlobalState.NORMAL
+    controls: Controls = {}
+    """What the operator has limited."""
     stale_price_after_s: int = 300
     price_deviation_max_pct: Decimal = Decimal(20)
     """A limit price further from the market than this is taken for a slip of the finger."""
@@ -89,6 +91,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trigger_price: Decimal | None = None
     """Of a conditional order, except a trailing stop, which gets its own."""
     trail_pct: Decimal | None = None
+    trigger_ms: int = 0
+    """Of a time exit: when it sells."""
     bracket: Bracket | None = None
     """Exits of an entry; None: those of the user's settings."""
 
@@ -117,6 +121,21 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     """Whether the account agrees with its venue."""
     account_problem: str = ""
     """Code of why nothing can be sent from the account."""
+    source: str = ""
+    """Of the signal that asks; empty: the user."""
+
+    @property
+    def allowed(self) -> GlobalState:
+        """What the operator allows this user at this venue."""
+        return state_of(self.policy.controls, venue_of(self.state.account), self.state.user_id)
+
+    @property
+    def limited_by(self) -> str:
+        """``service``, ``venue`` or ``user``: where a halt comes from."""
+        controls = self.policy.controls
+        if EVERYWHERE in controls:
+            return "service"
+        return "venue" if venue_of(self.state.account) in controls else "user"
 
     @property
     def price(self) -> Decimal:
@@ -140,10 +159,10 @@ def equity_of(cash: Decimal, positions: tuple[Position, ...], price_of: Callable
 
 
 def reservation(case: Case) -> Decimal:
-    """Quote currency a buy sets aside: notional, fee, and for market orders a buffer against the price moving."""
+    """Quote currency a buy sets aside: notional, fee, and without a limit a buffer against the price moving."""
     assert case.instrument is not None
     fee = case.instrument.taker_fee
-    buffer = case.policy.market_buffer_pct / HUNDRED if case.request.type is OrderType.MARKET else ZERO
+    buffer = case.policy.market_buffer_pct / HUNDRED if case.request.price is None else ZERO
     return money(case.notional * (1 + buffer) * (1 + fee))
 
 
@@ -172,13 +191,13 @@ def _session_active(case: Case) -> Denial | None:
 
 
 def _not_halted(case: Case) -> Denial | None:
-    if case.policy.state is GlobalState.HALTED or case.state.session.status is SessionStatus.HALTED:
-        return Denial(Check.HALTED, {"level": "service" if case.policy.state is GlobalState.HALTED else "user"})
+    if case.allowed is GlobalState.HALTED or case.state.session.status is SessionStatus.HALTED:
+        return Denial(Check.HALTED, {"level": case.limited_by})
     return None
 
 
 def _not_reducing(case: Case) -> Denial | None:
-    if case.policy.state is GlobalState.REDUCING or case.state.session.status is SessionStatus.REDUCING:
+    if case.allowed is GlobalState.REDUCING or case.state.session.status is SessionStatus.REDUCING:
         return Denial(Check.REDUCING_ONLY)
     return None
 
@@ -223,10 +242,10 @@ def _instrument_tradable(case: Case) -> Denial | None:
 def _not_locked(case: Case) -> Denial | None:
     if case.request.symbol in case.state.session.guard.frozen:
         return Denial(Check.LOCKED, {"lock": "discrepancy", "symbol": case.request.symbol})
-    for lock in case.state.session.guard.locks:
-        if case.now_ms < lock.until_ms and lock.symbol in {"", case.request.symbol}:
-            return Denial(Check.LOCKED, {"lock": lock.kind.value, "until_ms": str(lock.until_ms), "zone": case.state.settings.time_zone})
-    return None
+    lock = holding(case.state.session.guard, case.request.symbol, case.source, case.now_ms)
+    if lock is None:
+        return None
+    return Denial(Check.LOCKED, {"lock": lock.kind.value, "until_ms": str(lock.until_ms), "zone": case.state.settings.time_zone})
 
 
 def _fresh_price(case: Case) -> Denial | None:
@@ -245,11 +264,12 @@ def _price_known(case: Case) -> Denial | None:
 def _price_deviation(case: Case) -> Denial | None:
     if case.request.price is None or case.quote is None:
         return None
-    away = (case.request.price / case.quote.price - 1) * HUNDRED
+    market = case.request.trigger_price or case.quote.price
+    away = (case.request.price / market - 1) * HUNDRED
     # Selling far above the market is a take-profit; only selling far below it can be a slip.
     away = -away if case.request.side is Side.SELL else abs(away)
     if away > case.policy.price_deviation_max_pct:
-        facts = {"price": f"{case.request.price:f}", "market": f"{case.quote.price:f}"}
+        facts = {"price": f"{case.request.price:f}", "market": f"{market:f}"}
         return Denial(Check.PRICE_DEVIATION, {**facts, "limit_pct": f"{case.policy.price_deviation_max_pct:f}"})
     return None
 
@@ -257,6 +277,8 @@ def _price_deviation(case: Case) -> Denial | None:
 def _trigger(case: Case) -> Denial | None:
     """A trigger on the instrument's tick, and not past it already: that would be an order at market, which nobody meant."""
     request, trigger = case.request, case.request.trigger_price
+    if lacking := _lacks(request, case.now_ms):
+        return Denial(Check.TRIGGER_PRICE, {"lacks": lacking})
     if trigger is None or case.quote is None:
         return None
     assert case.instrument is not None
@@ -266,6 +288,18 @@ def _trigger(case: Case) -> Denial | None:
     if would_fire_at_once(request.side, request.type, trigger, case.quote.price):
         return Denial(Check.TRIGGER_PRICE, facts)
     return None
+
+
+def _lacks(request: OrderRequest, now_ms: int) -> str:
+    """What a conditional order needs and does not have: one without it would wait for ever, or go out at once."""
+    kind = request.type
+    if kind is OrderType.TIME_EXIT:
+        return "" if request.trigger_ms > now_ms and request.side is Side.SELL else "a time to come"
+    if kind is OrderType.TRAILING_STOP and not (request.trail_pct and 0 < request.trail_pct < HUNDRED):
+        return "a distance"
+    if kind is OrderType.STOP_LIMIT and request.price is None:
+        return "a limit price"
+    return "a trigger" if kind in CONDITIONAL and not (request.trigger_price and request.trigger_price > 0) else ""
 
 
 def _quantity_precision(case: Case) -> Denial | None:

@@ -18,6 +18,7 @@ from tradekit.domain.sessions import SessionState, books
 from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import DEFAULT_TIERS, Tiers
 from tradekit.domain.users import Identity
+from tradekit.engine.controls import ControlBoard
 from tradekit.engine.custody import KeyCustodian, concerns_keys
 from tradekit.engine.directory import Directory
 from tradekit.engine.fanout import Fanout
@@ -102,7 +103,6 @@ class Service:
     ) -> None:
         self.storage, self.exchange, self.market, self.clock = storage, exchange, market, clock
         self._entropy, self.handler, self.lane_class, self.options = entropy, handler, lane_class, options
-        self.policy = options.policy
         self.telemetry = Telemetry()
         self.directory = Directory()
         self.lanes = Lanes(options.lane_size_max)
@@ -116,6 +116,7 @@ class Service:
         for account, venue in (venues or {}).items():
             self.venues.add(account, venue)
         self.gateway = Gateway(venues=self.venues, clock=clock, telemetry=self.telemetry, post=self._post, post_many=self._post_together)
+        self.board = ControlBoard(policy=options.policy, reader=storage, clock=clock, telemetry=self.telemetry, post=self._post)
         self.triggers = Triggers(market=market, clock=clock, telemetry=self.telemetry, post=self._post)
         self.reconciler = Reconciler(
             venues=self.venues,
@@ -192,11 +193,13 @@ class Service:
         self.strategies.on_doubt = self.fanout.rescan
         add_checks(self)
         await self._remember()
+        await self.board.load()
         for work in (self.sessions.run, self.orchestrator.run, self.gateway.run, self.outbox.run, self.fanout.run, self.intake.run):
             tasks.start_soon(work)
         tasks.start_soon(self.strategies.run)
         tasks.start_soon(self.reconciler.run)
         tasks.start_soon(self.triggers.run)
+        tasks.start_soon(self.board.run)
         await self._recover()
         self.ready = True
 
@@ -296,7 +299,7 @@ class Service:
             cause=cause,
             market=self.market,
             tiers=self.options.tiers,
-            policy=self.policy,
+            policy=self.board.policy,
             entropy=self._entropy,
             sources=self.sources(),
             confirm_orders=confirm_orders,
@@ -330,6 +333,8 @@ class Service:
         if changes.users or changes.identities or changes.subscriptions or changes.unsubscriptions:
             self.directory.note(changes)
             self._sources = None
+        if changes.controls:
+            self.board.note(changes.controls)
         if concerns_keys(changes):
             self.custodian.note(changes)
         for _, _, account in changes.accounts:

@@ -1,6 +1,6 @@
 """Brackets: the exits that an entry gets as it fills, and how one cancels the other."""
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 import msgspec
 
@@ -15,7 +15,7 @@ from tradekit.services.decisions import Context
 
 replace = msgspec.structs.replace
 
-STOP_LEG, TRAILING_LEG, TIME_LEG, FIRST_RUNG = 1, 2, 3, 10
+STOP_LEG, TRAILING_LEG, TIME_LEG, FIRST_RUNG, LATE_LEG = 1, 2, 3, 10, 100
 """Numbers of the legs of a bracket: each makes an id of its own."""
 WHOLE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.TIME_EXIT})
 """Legs that sell whatever is left of the entry; the others are rungs of the ladder."""
@@ -47,57 +47,72 @@ def rungs(quantity: Decimal, ladder: tuple[TakeProfit, ...], step: Decimal, smal
     return tuple(parts)
 
 
-def protect(state: SessionState, entry: Order, ctx: Context) -> tuple[SessionState, Order, Changes]:
+def protect(state: SessionState, entry: Order, filled: Decimal, ctx: Context) -> tuple[SessionState, Order, Changes]:
     """Set the exits of an entry over what has filled so far, or enlarge those that still wait; one commit with the fill.
 
-    Returns the entry as well: once armed, exits that were canceled or amended since are not made a second time.
+    Returns the entry as well: exits that were canceled or sent since they were made are not made a second time.
     """
     bracket, instrument = entry.terms.bracket, ctx.instrument(state, entry.symbol)
     position = state.position(entry.symbol)
     if not bracket or entry.side is not Side.BUY or instrument is None or position is None or entry.avg_px is None:
         return state, entry, NOTHING
-    of_list = [leg for leg in state.orders if leg.terms.list_id == entry.client_order_id]
-    quantity = round_down(min(entry.cum_qty, position.quantity), instrument.step_size)
-    wanted = legs(entry, bracket, quantity, entry.avg_px, instrument, ctx)
-    if not entry.terms.armed:
-        for leg in wanted:
-            state = replace(state, orders=replace_order(state.orders, leg))
-        armed = replace(entry, terms=replace(entry.terms, armed=bool(wanted)))
-        return replace(state, orders=replace_order(state.orders, armed)), armed, Changes(orders=wanted)
-    sizes = {leg.client_order_id: leg.quantity for leg in wanted}
-    largest = max(sizes.values(), default=ZERO)
+    held = round_down(position.quantity, instrument.step_size)
+    total, before = (round_down(min(quantity, held), instrument.step_size) for quantity in (entry.cum_qty, entry.cum_qty - filled))
+    if entry.terms.leaving:
+        wanted = late_leg(entry, min(total - before, held), instrument, ctx)
+        earlier: dict[int, Order] = {}
+    else:
+        wanted = legs(entry, bracket, total, entry.avg_px, instrument, ctx)
+        earlier = legs(entry, bracket, before, entry.avg_px, instrument, ctx)
+    made = tuple(leg for number, leg in wanted.items() if number not in entry.terms.armed)
     changed: list[Order] = []
-    for leg in of_list:
-        size = largest if leg.type in WHOLE else sizes.get(leg.client_order_id, ZERO)
-        if leg.held and size > leg.quantity:
-            changed.append(replace(leg, quantity=size, updated_ms=ctx.now_ms))
-            state = replace(state, orders=replace_order(state.orders, changed[-1]))
-    return state, entry, Changes(order_updates=tuple(changed))
+    for leg in state.orders:
+        if leg.held and leg.terms.list_id == entry.client_order_id and leg.terms.leg in wanted:
+            grown = wanted[leg.terms.leg].quantity - (earlier[leg.terms.leg].quantity if leg.terms.leg in earlier else ZERO)
+            if grown > 0:
+                changed.append(replace(leg, quantity=min(leg.quantity + grown, held), updated_ms=ctx.now_ms))
+    armed = replace(entry, terms=replace(entry.terms, armed=tuple(sorted({*entry.terms.armed, *wanted}))))
+    for order in (*made, *changed, armed):
+        state = replace(state, orders=replace_order(state.orders, order))
+    return state, armed, Changes(orders=made, order_updates=tuple(changed))
 
 
-def legs(entry: Order, bracket: Bracket, quantity: Decimal, price: Decimal, instrument: Instrument, ctx: Context) -> tuple[Order, ...]:
-    """The exits over a quantity bought at an average price. What is too small to sell has none."""
-    smallest = max(instrument.min_qty, instrument.step_size)
-    if quantity < smallest:
-        return ()
-    found: list[Order] = []
+def legs(entry: Order, bracket: Bracket, quantity: Decimal, price: Decimal, instrument: Instrument, ctx: Context) -> dict[int, Order]:
+    """The exits over a quantity bought at an average price, by number. What is too small to sell has none."""
+    if quantity < max(instrument.min_qty, instrument.step_size):
+        return {}
+    found: dict[int, Order] = {}
+
+    def leg(number: int, kind: OrderType, quantity: Decimal, terms: Terms) -> None:
+        found[number] = _leg(entry, number, kind, quantity, terms, ctx)
+
     if bracket.stop_loss_pct:
-        trigger = down(price * (1 - bracket.stop_loss_pct / HUNDRED), instrument)
-        found.append(_leg(entry, STOP_LEG, OrderType.STOP, quantity, Terms(trigger_price=trigger), ctx))
+        leg(STOP_LEG, OrderType.STOP, quantity, Terms(trigger_price=down(price * (1 - bracket.stop_loss_pct / HUNDRED), instrument)))
     if bracket.trailing_pct:
-        best = max(price, ctx.price(entry.symbol) or price)
-        terms = Terms(trigger_price=trigger_at(Side.SELL, bracket.trailing_pct, best, instrument.tick_size), trail_pct=bracket.trailing_pct)
-        found.append(_leg(entry, TRAILING_LEG, OrderType.TRAILING_STOP, quantity, terms, ctx))
+        trigger = trigger_at(Side.SELL, bracket.trailing_pct, max(price, ctx.price(entry.symbol) or price), instrument.tick_size)
+        leg(TRAILING_LEG, OrderType.TRAILING_STOP, quantity, Terms(trigger_price=trigger, trail_pct=bracket.trailing_pct))
     if bracket.time_exit_s:
-        terms = Terms(trigger_ms=entry.created_ms + bracket.time_exit_s * 1000)
-        found.append(_leg(entry, TIME_LEG, OrderType.TIME_EXIT, quantity, terms, ctx))
-    for number, (rung, part) in enumerate(
-        zip(bracket.take_profits, rungs(quantity, bracket.take_profits, instrument.step_size, smallest), strict=True)
-    ):
+        leg(TIME_LEG, OrderType.TIME_EXIT, quantity, Terms(trigger_ms=ctx.now_ms + bracket.time_exit_s * 1000))
+    parts = rungs(quantity, bracket.take_profits, instrument.step_size, smallest_sale(price, instrument))
+    for number, (rung, part) in enumerate(zip(bracket.take_profits, parts, strict=True), FIRST_RUNG):
         if part:
-            terms = Terms(trigger_price=down(price * (1 + rung.distance_pct / HUNDRED), instrument))
-            found.append(_leg(entry, FIRST_RUNG + number, OrderType.TAKE_PROFIT, part, terms, ctx))
-    return tuple(found)
+            trigger = down(price * (1 + rung.distance_pct / HUNDRED), instrument)
+            leg(number, OrderType.TAKE_PROFIT, part, Terms(trigger_price=trigger))
+    return found
+
+
+def late_leg(entry: Order, quantity: Decimal, instrument: Instrument, ctx: Context) -> dict[int, Order]:
+    """Sells at once what an entry still bought after its stop had gone."""
+    if quantity < max(instrument.min_qty, instrument.step_size):
+        return {}
+    number = LATE_LEG + len(entry.trade_ids)
+    return {number: _leg(entry, number, OrderType.TIME_EXIT, quantity, Terms(trigger_ms=ctx.now_ms), ctx)}
+
+
+def smallest_sale(price: Decimal, instrument: Instrument) -> Decimal:
+    """The least that the venue lets one sell at a price, in whole steps."""
+    steps = (instrument.min_notional / price / instrument.step_size).to_integral_value(ROUND_CEILING)
+    return max(instrument.min_qty, instrument.step_size, steps * instrument.step_size)
 
 
 def down(price: Decimal, instrument: Instrument) -> Decimal:
@@ -106,9 +121,9 @@ def down(price: Decimal, instrument: Instrument) -> Decimal:
 
 
 def _leg(entry: Order, number: int, kind: OrderType, quantity: Decimal, terms: Terms, ctx: Context) -> Order:
-    cause = f"{entry.client_order_id}/exit"
+    cause = f"{entry.client_order_id}/exit/{number}"
     return Order(
-        client_order_id=client_order_id(entry.user_id, cause, number),
+        client_order_id=client_order_id(entry.user_id, cause),
         user_id=entry.user_id,
         partition=entry.partition,
         cause=cause,
@@ -119,7 +134,7 @@ def _leg(entry: Order, number: int, kind: OrderType, quantity: Decimal, terms: T
         reduce_only=True,
         mode=entry.mode,
         account=entry.account,
-        terms=replace(terms, list_id=entry.client_order_id),
+        terms=replace(terms, list_id=entry.client_order_id, leg=number),
         state=OrderState.INITIALIZED,
         created_ms=ctx.now_ms,
         updated_ms=ctx.now_ms,
@@ -127,23 +142,31 @@ def _leg(entry: Order, number: int, kind: OrderType, quantity: Decimal, terms: T
 
 
 def sold(state: SessionState, order: Order, quantity: Decimal, ctx: Context) -> tuple[SessionState, Changes]:
-    """After a sale of ``quantity``: siblings shrink by what is gone, and no held exit is larger than what is held."""
-    position = state.position(order.symbol)
-    held = position.quantity if position is not None else ZERO
+    """After a sale of ``quantity``: siblings shrink by what is gone, and no held exit is larger than what is held.
+
+    An exit over less than the venue lets one sell is over.
+    """
     waiting = [leg for leg in state.orders if leg.held and leg.side is Side.SELL and leg.symbol == order.symbol]
     if not waiting:
-        return state, Changes()
+        return state, NOTHING
+    position, instrument = state.position(order.symbol), ctx.instrument(state, order.symbol)
+    held = position.quantity if position is not None else ZERO
+    least = ZERO
+    if instrument is not None:
+        held, least = round_down(held, instrument.step_size), instrument.min_qty
     wanted = {leg.client_order_id: leg.quantity for leg in waiting}
     if order.terms.list_id:
-        _shrink_siblings(wanted, [leg for leg in waiting if leg.terms.list_id == order.terms.list_id], order, quantity)
+        siblings = [leg for leg in waiting if leg.terms.list_id == order.terms.list_id and leg.terms.leg < LATE_LEG]
+        _shrink_siblings(wanted, siblings, order, quantity)
     changed: list[Order] = []
     for leg in waiting:
         left = min(wanted[leg.client_order_id], held)
         if left == leg.quantity:
             continue
-        moved = (
-            replace(leg, quantity=left, updated_ms=ctx.now_ms) if left > 0 else canceled(leg, "POSITION_CLOSED" if not held else "OCO", ctx)
-        )
+        if left > 0 and left >= least:
+            moved = replace(leg, quantity=left, updated_ms=ctx.now_ms)
+        else:
+            moved = canceled(leg, "OCO" if held > 0 and held >= least else "POSITION_CLOSED", ctx)
         changed.append(moved)
         state = replace(state, orders=replace_order(state.orders, moved))
     return state, Changes(order_updates=tuple(changed))
@@ -195,7 +218,14 @@ def armed_again(state: SessionState, order: Order, ctx: Context) -> tuple[Sessio
         venue_order_id="",
         reason="",
         state=OrderState.INITIALIZED,
-        terms=replace(order.terms, tries=tries, trigger_ms=max(order.terms.trigger_ms, ctx.now_ms + pause_ms), native=False, fired=False),
+        terms=replace(
+            order.terms,
+            tries=tries,
+            trigger_ms=max(order.terms.trigger_ms, ctx.now_ms + pause_ms),
+            native=False,
+            fired=False,
+            amendment=None,
+        ),
         created_ms=ctx.now_ms,
         updated_ms=ctx.now_ms,
     )

@@ -4,15 +4,18 @@ from decimal import Decimal
 
 import msgspec
 
-from tradekit.domain.amounts import ZERO, money
+from tradekit.domain.amounts import HUNDRED, ZERO, money
 from tradekit.domain.changes import NOTHING, Changes, together
 from tradekit.domain.discrepancies import Discrepancy, DiscrepancyKind, discrepancy_key
 from tradekit.domain.orders import CONDITIONAL, PAPER, TERMINAL, Fill, Order, OrderReport, OrderState, Side, may_become
-from tradekit.domain.portfolio import LedgerEntry, Trade, book
+from tradekit.domain.portfolio import LedgerEntry, Position, Trade, book
+from tradekit.domain.protections import after_trade
 from tradekit.domain.replies import Reply
-from tradekit.domain.sessions import LockKind, SessionState, TradingLock, find_order, on_account, replace_order, replace_position
+from tradekit.domain.sessions import ClosedTrade, Guard, SessionState, find_order, on_account, replace_order, replace_position
 from tradekit.domain.signals import Delivery, Outcome
+from tradekit.domain.triggers import STOPS
 from tradekit.domain.usage import commit, release
+from tradekit.domain.users import UserSettings
 from tradekit.services.amend import place_amended
 from tradekit.services.decisions import Context, Decision, Read, unchanged
 from tradekit.services.exits import armed_again, protect, sold
@@ -147,7 +150,7 @@ def _exits_after(state: SessionState, before: Order, order: Order, ctx: Context)
     """What fills and the end of an order mean for the exits that wait."""
     filled = order.cum_qty - before.cum_qty
     if order.side is Side.BUY:
-        return (*protect(state, order, ctx), ()) if filled and order.terms.bracket else (state, order, NOTHING, ())
+        return (*protect(state, order, filled, ctx), ()) if filled and order.terms.bracket else (state, order, NOTHING, ())
     shrunk = NOTHING
     if filled:
         state, shrunk = sold(state, order, filled, ctx)
@@ -179,11 +182,14 @@ def _book(
     for fill in fills:
         held = next((position for position in positions if position.symbol == fill.symbol), None)
         booked = book(fill, session.cash, held, order.account)
+        if held is None and booked.position is not None and order.signal_id:
+            booked = replace(booked, position=replace(booked.position, source=order.cause.split("/", 2)[-1]))
         positions = replace_position(positions, fill.symbol, booked.position)
         session = replace(session, cash=booked.cash, realized_today=session.realized_today + booked.realized)
         ledger.append(booked.ledger)
         if booked.trade is not None:
             trades.append(replace(booked.trade, account=order.account))
+            session = replace(session, guard=_guarded(session.guard, trades[-1], held, order, state.settings, ctx))
         order = replace(
             order,
             cum_qty=order.cum_qty + fill.quantity,
@@ -193,9 +199,6 @@ def _book(
         )
     if not fills:
         return state, order, (), ()
-    if trades and trades[-1].pnl < 0 and state.settings.cooldown_s:
-        lock = TradingLock(kind=LockKind.COOLDOWN, until_ms=ctx.now_ms + state.settings.cooldown_s * 1000)
-        session = replace(session, guard=replace(session.guard, locks=(lock,)))
     if order.account != PAPER:
         session = replace(session, booked_ms=ctx.now_ms)
     state = replace(state, session=session, positions=positions)
@@ -203,6 +206,19 @@ def _book(
     if equity > session.peak_equity:
         state = replace(state, session=replace(state.session, peak_equity=equity))
     return state, order, tuple(ledger), tuple(trades)
+
+
+def _guarded(guard: Guard, trade: Trade, held: Position | None, order: Order, settings: UserSettings, ctx: Context) -> Guard:
+    paid = trade.entry_price * trade.quantity
+    closed = ClosedTrade(
+        symbol=trade.symbol,
+        source=held.source if held is not None else "",
+        pnl=trade.pnl,
+        pnl_pct=trade.pnl / paid * HUNDRED if paid else ZERO,
+        stopped=order.type in STOPS,
+        closed_ms=ctx.now_ms,
+    )
+    return after_trade(guard, closed, settings, ctx.now_ms)
 
 
 def _moved(before: Order, order: Order, report: OrderReport, ctx: Context) -> Order:

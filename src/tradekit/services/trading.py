@@ -64,6 +64,7 @@ def place(
         ctx.now_ms,
         ctx.settled(state),
         account_problem(state, ctx),
+        signal.source if signal else "",
     )
     if denial := assess(case):
         return denied(state, denial, request, ctx)
@@ -78,7 +79,7 @@ def place(
         client_order_id=order_id,
         user_id=user.user_id,
         partition=user.partition,
-        cause=cause,
+        cause=f"{cause}/{signal.source}" if signal else cause,
         symbol=request.symbol,
         side=request.side,
         type=request.type,
@@ -125,7 +126,13 @@ def _terms(request: OrderRequest, state: SessionState, ctx: Context) -> Terms:
     if bracket is None and request.type not in CONDITIONAL:
         return PLAIN
     native = ctx.accounts is not None and request.type in ctx.accounts.native(state.account)
-    return Terms(trigger_price=request.trigger_price, trail_pct=request.trail_pct, native=native, bracket=bracket)
+    return Terms(
+        trigger_price=request.trigger_price,
+        trail_pct=request.trail_pct,
+        trigger_ms=request.trigger_ms,
+        native=native,
+        bracket=bracket,
+    )
 
 
 def denied(state: SessionState, denial: Denial, request: OrderRequest, ctx: Context) -> Decision:
@@ -150,10 +157,10 @@ def cancel(state: SessionState, order_id_prefix: str, ctx: Context) -> Decision:
     )
     if not wanted:
         return refused(state, NotFound(kind="open order", name=order_id_prefix[:40]))
-    return _canceling(state, wanted, ctx)
+    return cancel_these(state, wanted, ctx)
 
 
-def _canceling(state: SessionState, wanted: tuple[Order, ...], ctx: Context) -> Decision:
+def cancel_these(state: SessionState, wanted: tuple[Order, ...], ctx: Context) -> Decision:
     """Orders at the venue wait for its word; those held here are over at once, and what they set aside is free again."""
     pending: list[Order] = []
     for order in wanted:
@@ -206,7 +213,7 @@ def panic(state: SessionState, ctx: Context) -> Decision:
     canceled: tuple[Order, ...] = ()
     cancelable = tuple(order for order in state.orders if order.state not in {OrderState.PENDING_CANCEL, OrderState.UNKNOWN})
     if cancelable:
-        decision = _canceling(state, cancelable, ctx)
+        decision = cancel_these(state, cancelable, ctx)
         state, canceled = decision.state, decision.cancel
         parts.append(decision.changes)
     flattened = flatten(state, ctx, cause=ctx.cause)

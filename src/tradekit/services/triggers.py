@@ -6,13 +6,13 @@ import msgspec
 
 from tradekit.domain.amounts import round_down
 from tradekit.domain.changes import Changes, together
-from tradekit.domain.orders import Order, OrderState, OrderType, Side
-from tradekit.domain.risk import Case, Check, Denial, OrderRequest, assess
+from tradekit.domain.orders import Bracket, Order, OrderState, OrderType, Side
+from tradekit.domain.risk import Case, Check, OrderRequest, assess, reservation
 from tradekit.domain.sessions import SessionState, find_order, on_account, replace_order
 from tradekit.domain.triggers import is_better
 from tradekit.domain.usage import release
 from tradekit.services.decisions import Context, Decision, unchanged
-from tradekit.services.exits import canceled
+from tradekit.services.exits import WHOLE, canceled
 from tradekit.services.trading import account_problem, order_notice, pending_cancel
 from tradekit.services.users import audit
 
@@ -70,15 +70,19 @@ def _sell(state: SessionState, order: Order, ctx: Context) -> Decision:
     position = state.position(order.symbol)
     if position is None or instrument is None:
         return _over(state, order, "POSITION_CLOSED" if position is None else Check.INSTRUMENT_UNKNOWN.value, ctx)
-    quantity = min(order.quantity, round_down(state.sellable(order.symbol), instrument.step_size))
+    wanted = round_down(order.quantity, instrument.step_size)
+    quantity = min(wanted, round_down(state.sellable(order.symbol), instrument.step_size))
     parts: list[Changes] = []
     cancels: list[Order] = []
     entry = state.order(order.terms.list_id) if order.terms.list_id else None
+    if entry is not None and order.type in WHOLE and not entry.terms.leaving:
+        entry = replace(entry, terms=replace(entry.terms, leaving=True), updated_ms=ctx.now_ms)
+        state = replace(state, orders=replace_order(state.orders, entry))
+        parts.append(Changes(order_updates=(entry,)))
     in_the_way = [
         other
         for other in state.orders
-        if other.state in RESTING
-        and ((other.side is Side.SELL and other.symbol == order.symbol and quantity < order.quantity) or other is entry)
+        if other.state in RESTING and ((other.side is Side.SELL and other.symbol == order.symbol and quantity < wanted) or other is entry)
     ]
     for other in in_the_way:
         pending = pending_cancel(other, ctx)
@@ -87,7 +91,7 @@ def _sell(state: SessionState, order: Order, ctx: Context) -> Decision:
         parts.append(
             Changes(order_updates=(pending,), audit=(audit(state, ctx, "system", "order.cancel_requested", other.client_order_id),))
         )
-    blocked = quantity < order.quantity and any(_holds_back(other, order) for other in state.orders)
+    blocked = quantity < wanted and any(_holds_back(other, order) for other in state.orders)
     if blocked or (state.unresolved(order.symbol) and quantity <= 0):
         if order.terms.fired:
             return Decision(state=state, changes=together(*parts), cancel=tuple(cancels), result=order)
@@ -112,7 +116,8 @@ def _buy(state: SessionState, order: Order, ctx: Context) -> Decision:
     user = state.user
     assert user is not None
     kind = OrderType.LIMIT if order.price is not None else OrderType.MARKET
-    request = OrderRequest(symbol=order.symbol, side=Side.BUY, quantity=order.quantity, type=kind, price=order.price)
+    exits = order.terms.bracket or Bracket()
+    request = OrderRequest(symbol=order.symbol, side=Side.BUY, quantity=order.quantity, type=kind, price=order.price, bracket=exits)
     others = tuple(other for other in state.orders if other.client_order_id != order.client_order_id)
     usage = release(state.usage, order.quota_day) if order.quota_day else state.usage
     case = Case(
@@ -127,8 +132,9 @@ def _buy(state: SessionState, order: Order, ctx: Context) -> Decision:
         ctx.settled(state),
         account_problem(state, ctx),
     )
-    denial: Denial | None = assess(case)
-    return _over(state, order, denial.check.value, ctx) if denial is not None else _send(state, order, ctx)
+    if denial := assess(case):
+        return _over(state, order, denial.check.value, ctx)
+    return _send(state, replace(order, reserved=reservation(case)), ctx)
 
 
 def _send(state: SessionState, order: Order, ctx: Context) -> Decision:

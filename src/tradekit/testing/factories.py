@@ -269,7 +269,7 @@ def a_discrepancy(**values: Any) -> Discrepancy:
     filled_in: dict[str, Any] = {"account": "binance:live", "kind": DiscrepancyKind.LATE_FILL, "symbol": SYMBOL, "detail": "order=a"}
     made: dict[str, Any] = _of_user(values) | filled_in | values
     key = discrepancy_key(made["user_id"], made["account"], made["kind"], made["symbol"])
-    return Discrepancy(**(made | {"key": key, "raised_ms": NOW_MS}))
+    return Discrepancy(**({"raised_ms": NOW_MS} | made | {"key": key}))
 
 
 def a_rule(**values: Any) -> UserRule:

@@ -303,14 +303,14 @@ def position_row(keyed: tuple[int, int, str, Position]) -> Row:
     user_id, partition, account, p = keyed
     return (
         user_id, account, p.symbol, partition, _text(p.quantity), _text(p.cost), p.opened_ms, _text(p.bought), _text(p.spent),
-        _text(p.received), _text(p.fees), p.entry_orders,
+        _text(p.received), _text(p.fees), p.entry_orders, p.source,
     )  # fmt: skip
 
 
 def position_of(r: Row) -> Position:
     return Position(
         symbol=r[2], quantity=_decimal(r[4]), cost=_decimal(r[5]), opened_ms=r[6], bought=_decimal(r[7]), spent=_decimal(r[8]),
-        received=_decimal(r[9]), fees=_decimal(r[10]), entry_orders=r[11],
+        received=_decimal(r[9]), fees=_decimal(r[10]), entry_orders=r[11], source=r[12],
     )  # fmt: skip
 
 

@@ -20,6 +20,14 @@ TEXTS = {
     "lock.max_drawdown": "drawdown",
     "lock.low_profit": "this instrument has been losing",
     "lock.discrepancy": "the venue does not hold what my books say",
+    "help.halt": "Stop entries and take resting ones back",
+    "help.reduce": "Stop entries",
+    "help.allow": "Allow entries again",
+    "confirm.control": "⛔ {state:word} for {scope}? It holds for everybody, also after a restart.\nGood for {valid_s} s.",
+    "control.set": "✅ {scope}: {state:word}\n[reason] {reason}",
+    "controls": "⛔ What is limited",
+    "controls.none": "Nothing: entries are allowed everywhere.",
+    "controls.row": "• {scope}: {state:word} since {changed_ms:time}\n[reason]   {reason}",
     "reconcile.done": (
         "✅ {mode:account} compared with the venue, {time_ms:time}\n"
         "[adjusted] Balance corrected by {adjusted:signed}\n"

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 from tradekit.chat.command import Command, Request, pct_of, press, quote_currency
 from tradekit.domain.amounts import ZERO, text_of
+from tradekit.domain.controls import state_of
+from tradekit.domain.orders import venue_of
 from tradekit.domain.portfolio import Position
 from tradekit.domain.replies import Button
 from tradekit.domain.usage import MINUTE_MS
@@ -104,7 +106,7 @@ def status(request: Request) -> Decision:
     args = _account_args(request) | {
         "session": state.session.status.value,
         "account": request.user.status.value,
-        "service": "maintenance" if ctx.policy.maintenance else ctx.policy.state.value,
+        "service": "maintenance" if ctx.policy.maintenance else state_of(ctx.policy.controls, venue_of(state.account), state.user_id).value,
         "tier": ctx.tiers[request.user.tier].title,
         "instruments": str(len(ctx.market.symbols())),
         "priced_ms": str(max(quote.time_ms for quote in quotes)) if quotes else "",

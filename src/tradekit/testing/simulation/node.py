@@ -142,7 +142,7 @@ class Node:
     def set_policy(self, policy: TradingPolicy) -> None:
         """What the operator allows from now on."""
         if self.service is not None:
-            self.service.policy = policy
+            self.service.board.policy = policy
 
     def crash(self, *, zombie: bool = False) -> None:
         """Lose everything that is not durable. A ``zombie`` keeps its connection until :meth:`haunt`."""

@@ -134,6 +134,7 @@ class Positions(Row, table=True):
     received: Decimal = decimal()
     fees: Decimal = decimal()
     entry_orders: int
+    source: str
 
 
 class UserTrades(Row, table=True):

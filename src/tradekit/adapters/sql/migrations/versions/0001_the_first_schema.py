@@ -285,6 +285,7 @@ def upgrade() -> None:
         sa.Column("received", AMOUNT, nullable=False),
         sa.Column("fees", AMOUNT, nullable=False),
         sa.Column("entry_orders", sa.Integer(), nullable=False),
+        sa.Column("source", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("user_id", "account", "symbol", name=op.f("pk_positions")),
         sqlite_with_rowid=False,
     )
