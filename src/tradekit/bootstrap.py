@@ -184,7 +184,7 @@ async def open_parts(settings: Settings, parts: Parts | None = None) -> AsyncIte
             lane_class=lane_class,
             options=options_of(settings),
             vault=parts.vault or (open_vault(settings) if settings.key else None),
-            key_check=parts.key_check or open_key_check(settings, clock),
+            key_check=parts.key_check or open_key_check(settings, clock, parts.venue_options),
             venues=parts.venues,
         )
         if not settings.mock_trading and importlib.util.find_spec("ccxt") is not None:
@@ -229,13 +229,20 @@ def open_vault(settings: Settings) -> Vault:
     return AesGcmVault(read_keys(settings.key or "", settings.origin("key")))
 
 
-def open_key_check(settings: Settings, clock: Clock) -> KeyCheck | None:
-    """Who asks venues what a key may do. None without the extra, and with MOCK_TRADING, which reaches no venue: keys stay UNVERIFIED."""
+def open_key_check(settings: Settings, clock: Clock, options: Mapping[str, Mapping[str, Any]]) -> KeyCheck | None:
+    """Who asks venues what a key may do. None without the extra, and with MOCK_TRADING, which reaches no venue: keys stay UNVERIFIED.
+
+    :param options: as ``venue_options`` of :class:`Parts`; ``prepare`` counts here as well.
+    """
     if settings.mock_trading or importlib.util.find_spec("ccxt") is None:
         return None
     from tradekit.adapters.ccxt.permissions import CcxtKeyCheck
 
-    return CcxtKeyCheck(clock)
+    def prepare(ccxt: Any) -> Any:
+        change = options.get(ccxt.id, {}).get("prepare")
+        return change(ccxt) if change else ccxt
+
+    return CcxtKeyCheck(clock, prepare=prepare)
 
 
 def venue_credentials(custodian: KeyCustodian, venue: str, mode: TradingMode) -> "Credentials":

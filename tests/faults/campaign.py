@@ -1,4 +1,4 @@
-"""``python -m tests.faults.campaign --kills N [--seed K] [--json]``: kill the real service again and again, and count what it cost.
+"""``python -m tests.faults.campaign --kills N [--venue loopback] [--json]``: kill the real service again and again, and count what it cost.
 
 A loopback Bot API server and ``tradekit up`` run as processes. People chat, trade and follow signals; the service is ended with
 SIGKILL, half of the times at a random moment and half at a named step, and started again on the same data directory. In the end
@@ -17,21 +17,28 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import attrs
 
+from tests.faults.books import Books, compare
 from tests.faults.evidence import BOOK, DATABASE, Left, Verdict, copy_of, everything, judge, reading
 from tests.faults.people import FIRST_CHAT, PROVIDER, Town
 from tests.faults.plants import PLANTS
 from tests.faults.processes import Process, Service, bot_api
+from tests.faults.venue import exchange
+from tests.faults.venue import settings as at_venue
 from tradekit.app import Tradekit
+from tradekit.bootstrap import Parts, generate_key
 from tradekit.config import Settings
 from tradekit.domain.tiers import TierName
 from tradekit.domain.users import Identity, Role
 from tradekit.testing.invariants import check_database
 from tradekit.testing.steps import STEPS
+from tradekit_cli.demo.loopback import VENUE, LoopbackVenue, chosen, go_live, venue_options
 
 SETTLED_S = 20.0
 """A run that has not settled what it found by then is reported as stuck."""
@@ -44,6 +51,9 @@ POLL_S = 0.02
 ASK_S = 0.1
 CALLS_SEEN = 300
 CHAT_BURST = 3
+DIPS = 0.3
+"""How often the venue's price falls for a moment while the service is down."""
+LOWS = (("BTC/USDT", "59000"), ("ETH/USDT", "2850"))
 CHECKED_EVERY = 10
 SHOWN = 20
 
@@ -63,11 +73,13 @@ class Findings:
     asked: int = 0
     """Starts that had to wait for the venue's visibility window."""
     violations: list[str] = attrs.field(factory=list)
+    books: Books | None = None
+    """What the venue's books say, if there is a venue."""
 
 
 class Campaign:
-    def __init__(self, home: Path, service: Service, town: Town, options: argparse.Namespace) -> None:
-        self.home, self.service, self.town = home, service, town
+    def __init__(self, home: Path, service: Service, town: Town, venue: LoopbackVenue | None, options: argparse.Namespace) -> None:
+        self.home, self.service, self.town, self.venue = home, service, town, venue
         self.kills, self.step, self.quiet_s = options.kills, options.step, options.quiet_s
         self.chance = random.Random(f"{options.seed}:campaign")
         self.found = Findings()
@@ -112,6 +124,8 @@ class Campaign:
         else:
             how = await self._live(process, plan, left)
         process.kill()
+        if self.venue is not None and self.chance.random() < DIPS:
+            await self.venue.dip(*self.chance.choice(LOWS))
         code = await process.end()
         if code != -signal.SIGKILL:
             raise RuntimeError(f"the service ended with {code} instead of being killed, see {self.service.log}")
@@ -212,6 +226,9 @@ class Campaign:
         if code:
             self.found.violations.append(f"SIGTERM ended the service with {code}, see {self.service.log}")
         self._check(self.service.data, settled=True)
+        if self.venue is not None:
+            books = self.found.books = await compare(self.venue, self.service.data / DATABASE)
+            self.found.violations += books.violations
 
 
 async def _ends_within(process: Process, timeout_s: float) -> bool:
@@ -222,9 +239,10 @@ async def _ends_within(process: Process, timeout_s: float) -> bool:
     return True
 
 
-async def prepare(data: Path, chats: int) -> None:
-    """The first accounts: a provider, and people of every plan; the others register by /start."""
-    async with Tradekit.open(Settings(data=data)) as tk:
+async def prepare(settings: Settings, chats: int, venue: LoopbackVenue | None) -> None:
+    """The first accounts: a provider, and people of every plan, who trade at the venue if there is one; the others register by /start."""
+    parts = Parts(venue_options=venue_options(venue.url)) if venue is not None else None
+    async with Tradekit.open(settings, parts=parts) as tk:
         provider = Identity("telegram", str(PROVIDER))
         await tk.users.register(provider, "Provider")
         await tk.users.set_role(provider, Role.PROVIDER)
@@ -232,6 +250,8 @@ async def prepare(data: Path, chats: int) -> None:
             who = Identity("telegram", str(FIRST_CHAT + number))
             await tk.users.register(who, f"Person {number}")
             await tk.users.set_tier(who, TierName.PREMIUM if number % 4 == 3 else TierName.ENTERPRISE)
+            if venue is not None:
+                await go_live(tk, venue, who)
 
 
 async def campaign(home: Path, options: argparse.Namespace) -> dict[str, object]:
@@ -240,20 +260,34 @@ async def campaign(home: Path, options: argparse.Namespace) -> dict[str, object]
     assert this is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     began = time.monotonic()
-    data = home / "data"
-    await prepare(data, options.chats)
     connector = aiohttp.TCPConnector(limit=0)
-    async with bot_api(home) as api_url, aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
+    async with AsyncExitStack() as stack:
+        api_url = await stack.enter_async_context(bot_api(home))
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)))
+        service, venue = Service(home, api_url, options.plant), None
+        settings = Settings(data=home / "data")
+        if options.venue == "loopback":
+            venue = await stack.enter_async_context(exchange(home, session, options.seed))
+            key = generate_key()
+            settings = attrs.evolve(settings, mock_trading=False, venues=VENUE, key=key)
+            service = Service(home, api_url, options.plant, venue.url, **at_venue(key))
+        await prepare(settings, options.chats, venue)
+        if venue is not None:
+            await venue.begin(chosen(options.faults))
         town = Town(api_url, session, seed=options.seed, chats=options.chats)
-        work = Campaign(home, Service(home, api_url, options.plant), town, options)
+        work = Campaign(home, service, town, venue, options)
         town.begin(options.kills)
         verdict = await work.run()
-    return report(work, verdict, options, time.monotonic() - began)
+        stats = await venue.control("stats") if venue is not None else None
+    return report(work, verdict, options, time.monotonic() - began) | (at_the_venue(work, stats) if stats else {})
 
 
 def report(work: Campaign, verdict: Verdict, options: argparse.Namespace, duration_s: float) -> dict[str, object]:
     """The one JSON object."""
     found, memory = work.found, work.town.memory
+    if found.books is not None:
+        verdict.lost += found.books.lost
+        verdict.duplicated += found.books.duplicated
     return {
         "kills": sum(found.kills.values()),
         "lost": len(verdict.lost),
@@ -280,6 +314,20 @@ def report(work: Campaign, verdict: Verdict, options: argparse.Namespace, durati
     }
 
 
+def at_the_venue(work: Campaign, stats: dict[str, Any]) -> dict[str, object]:
+    """Further lines of the report, of a campaign with a venue."""
+    books = work.found.books
+    assert books is not None
+    return {
+        "unknown_left": books.unknown_left,
+        "venue_accounts": books.accounts,
+        "venue_orders": books.venue_orders,
+        "venue_trades": books.venue_trades,
+        "venue_requests": stats["requests"],
+        "faults_injected": dict(sorted(stats["injected"].items())),
+    }
+
+
 def percentiles(samples: list[float]) -> dict[str, float]:
     """By nearest rank."""
     ordered = sorted(samples)
@@ -298,6 +346,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().randrange(1 << 32), help="of people and kills; default: a fresh one"
     )
+    parser.add_argument("--venue", choices=["paper", "loopback"], default="paper", help="where most people's orders go")
+    parser.add_argument("--faults", default="all", metavar="all|none|LIST", help="of the loopback venue")
     parser.add_argument("--chats", type=int, default=50)
     parser.add_argument("--step", choices=STEPS, default="", help="kill whenever this step is reached, and nowhere else")
     parser.add_argument("--quiet-s", type=float, default=90.0, help="how long people wait for their last answer")
@@ -308,7 +358,7 @@ def main(arguments: list[str] | None = None) -> int:
     home = Path(tempfile.mkdtemp(prefix="tradekit-faults-"))
     _note(f"seed {options.seed}, files in {home}")
     found = asyncio.run(campaign(home, options))
-    wrong = bool(found["lost"] or found["duplicated"] or found["violations"])
+    wrong = bool(found["lost"] or found["duplicated"] or found["violations"] or found.get("unknown_left"))
     print(json.dumps(found, ensure_ascii=False, indent=None if options.json else 2), flush=True)
     if wrong:
         _note(f"something is wrong: databases, logs and the server's log are kept in {home}; --seed {options.seed} plans the same kills")

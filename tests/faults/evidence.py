@@ -13,14 +13,14 @@ from pathlib import Path
 import attrs
 import msgspec
 
-from tests.faults.people import Memory
+from tests.faults.people import ACCOUNT, Memory
 from tests.faults.processes import SOURCE
 from tradekit.testing.bot_api import LogLine
 
 DATABASE = "trading_service.db"
 BOOK = "paper_exchange.db"
 DONE = 1
-_FILLED = re.compile(r"\A✅ PAPER [^\0]*\border ([0-9a-f]{8})")
+_FILLED = re.compile(rf"\A✅ {ACCOUNT} [^\0]*\border ([0-9a-f]{{8}})")
 _line = msgspec.json.Decoder(LogLine)
 _UNSETTLED = "('submitted', 'unknown', 'pending_cancel')"
 

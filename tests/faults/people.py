@@ -31,7 +31,8 @@ def beginnings(*prefixes: str) -> str:
 
 DENIED = beginnings("denied.", "not_found.", "close.promised", "error.")
 GONE = beginnings("confirm.gone", "confirm.expired")
-NOTICE = r"\A(?![^\0]*By signal)[📨📌◐✅🚫❌⌛❓⏳] ?PAPER "
+ACCOUNT = r"(?:PAPER|LIVE binance)"
+NOTICE = rf"\A(?![^\0]*By signal)[📨📌◐✅🚫❌⌛❓⏳] ?{ACCOUNT} "
 ORDER = re.compile(r"\b[Oo]rder ([0-9a-f]{8})\b")
 READS: dict[str, str] = {
     "/positions": r"\A📊",
@@ -192,7 +193,7 @@ class Person:
         step, least = (Decimal("0.00001"), Decimal("0.002")) if symbol == "BTC/USDT" else (Decimal("0.0001"), Decimal("0.04"))
         quantity = least + self._orders * step
         price = self.limit_price(symbol) if limit else ""
-        question = await self.say(f"/{side} {symbol} {quantity} {price}".strip(), rf"\APAPER: {side} {_number(quantity)} |{DENIED}")
+        question = await self.say(f"/{side} {symbol} {quantity} {price}".strip(), rf"\A{ACCOUNT}: {side} {_number(quantity)} |{DENIED}")
         await self.confirm(question, side, symbol, quantity, _number(quantity))
 
     def limit_price(self, symbol: str) -> str:
@@ -204,7 +205,7 @@ class Person:
 
     async def close(self) -> None:
         symbol = self.chance.choice(["BTC/USDT", "ETH/USDT"])
-        question = await self.say(f"/close {symbol}", rf"\APAPER: close {symbol}|{DENIED}")
+        question = await self.say(f"/close {symbol}", rf"\A{ACCOUNT}: close {symbol}|{DENIED}")
         found = re.search(r"That sells ([\d.]+) at market", question["text"])
         if found:
             # What is sold is what is held when the click arrives: a signal may have bought more meanwhile.
@@ -212,7 +213,7 @@ class Person:
 
     async def confirm(self, question: dict[str, Any], side: str, symbol: str, quantity: Decimal, words: str) -> None:
         """Press Confirm, if this is a question. The answer is a notice of an order not heard of before, with these words in it."""
-        if not question["text"].startswith("PAPER: "):
+        if not re.match(f"{ACCOUNT}: ", question["text"]):
             return
 
         def placed(text: str) -> bool:

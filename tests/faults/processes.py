@@ -101,8 +101,9 @@ async def bot_api(home: Path) -> AsyncIterator[str]:
 class Service:
     """Starts ``tradekit up`` on one data directory, again and again."""
 
-    def __init__(self, home: Path, api_url: str, plant: str = "") -> None:
-        self._home, self._plant = home, plant
+    def __init__(self, home: Path, api_url: str, plant: str = "", venue_url: str = "", **values: str) -> None:
+        """:param values: of the environment, further ones."""
+        self._home, self._plant, self._venue_url = home, plant, venue_url
         self.data = home / "data"
         self.log = home / "service.log"
         self._settings = {
@@ -112,15 +113,17 @@ class Service:
             "LOG_LEVEL": "INFO",
             # Nobody types this fast: without it the chats would mostly hear of their calls per minute.
             **{f"TRADEKIT_TIERS__{tier}__API_CALLS_PER_MINUTE": "100000" for tier in ("FREE", "PREMIUM", "ENTERPRISE")},
+            **values,
         }
 
     async def start(self, step: str = "", hit: int = 1) -> Process:
         """The real command, or with a step or planted bug the same command in the test kit's wrappers."""
         command = list(COMMAND)
-        if step or self._plant:
+        if step or self._plant or self._venue_url:
             command = [sys.executable, "-m", "tests.faults.up"]
             command += ["--step", step, "--hit", str(hit)] if step else []
             command += ["--plant", self._plant] if self._plant else []
+            command += ["--venue", self._venue_url] if self._venue_url else []
             command += ["--"]
         command += ["up", "--port", "0", "--data", str(self.data)]
         return await Process.start(command, cwd=self._home, log=self.log, PYTHONPATH=import_path(), **self._settings)

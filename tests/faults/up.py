@@ -1,4 +1,4 @@
-"""``python -m tests.faults.up [--step S --hit N] [--plant BUG] -- up ...``: the real command with the test kit's wrappers in its seams."""
+"""``python -m tests.faults.up [--step S --hit N] [--plant BUG] [--venue URL] -- up ...``: the real command, with wrappers in its seams."""
 
 import argparse
 from collections.abc import AsyncIterator
@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.faults.plants import PLANTS
-from tradekit import bootstrap
+from tradekit import app, bootstrap
+from tradekit.adapters import ccxt
 from tradekit.adapters.sql import storage as sql_storage
 from tradekit.engine.intake import Intake
 from tradekit.testing.steps import STEPS, SteppingStorage, Steps, stepping_accept, stepping_exchange, stepping_send, stepping_writer
 from tradekit_cli import main as cli
+from tradekit_cli.demo.loopback import venue_options
 from tradekit_telegram.messenger import TelegramMessenger
 
 
@@ -25,9 +27,16 @@ def step_on(steps: Steps) -> None:
 
     bootstrap.open_storage = opened
     bootstrap.PaperExchange = stepping_exchange(steps)
+    ccxt.CcxtExchange = stepping_exchange(steps, ccxt.CcxtExchange)
     sql_storage.SqliteWriter = stepping_writer(steps)
     TelegramMessenger.send = stepping_send(TelegramMessenger.send, steps)
     Intake.accept = stepping_accept(Intake.accept, steps)
+
+
+def trade_at(url: str) -> None:
+    """Let the service take the loopback venue there for the real one."""
+    open_parts = app.open_parts
+    app.open_parts = lambda settings, parts=None: open_parts(settings, parts or bootstrap.Parts(venue_options=venue_options(url)))
 
 
 def main() -> None:
@@ -35,8 +44,11 @@ def main() -> None:
     parser.add_argument("--step", choices=STEPS)
     parser.add_argument("--hit", type=int, default=1)
     parser.add_argument("--plant", choices=PLANTS)
+    parser.add_argument("--venue", metavar="URL")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
+    if options.venue:
+        trade_at(options.venue)
     if options.plant:
         PLANTS[options.plant]()
     if options.step:

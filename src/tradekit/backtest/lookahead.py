@@ -8,10 +8,10 @@ from typing import cast
 import attrs
 
 from tradekit.backtest.series import Data, Series, minute, series_of
+from tradekit.domain.amounts import ONE
 from tradekit.domain.errors import UserError
 from tradekit.domain.instruments import Bar
-from tradekit.domain.orders import Side
-from tradekit.ports.strategy import Strategy
+from tradekit.ports.strategy import Advice, Strategy, advice_of
 
 CUTS = 20
 
@@ -51,7 +51,7 @@ def check_lookahead(strategy: Strategy | Make, data: Data, cuts: int = CUTS) -> 
     return sum(_check(strategy, series, cuts) for series in series_of(data))
 
 
-_Signal = tuple[int, Side]
+_Signal = tuple[int, Advice]
 
 
 def _check(strategy: Strategy | Make, series: Series, cuts: int) -> int:
@@ -70,7 +70,7 @@ def _check(strategy: Strategy | Make, series: Series, cuts: int) -> int:
 def _signals(strategy: Strategy | Make, series: Series, bars: Sequence[Bar]) -> tuple[str, list[_Signal]]:
     made = cast(Strategy, strategy) if hasattr(strategy, "evaluator") and not isclass(strategy) else cast(Make, strategy)(bars)
     on_bar = made.evaluator(series.symbol).on_bar
-    return made.name, [(bar.open_ms, side) for bar in bars if (side := on_bar(bar)) is not None]
+    return made.name, [(bar.open_ms, said) for bar in bars if (said := advice_of(on_bar(bar))) is not None]
 
 
 def _compare(name: str, symbol: str, past: list[_Signal], part: list[_Signal], end_ms: int) -> None:
@@ -88,4 +88,7 @@ def _compare(name: str, symbol: str, past: list[_Signal], part: list[_Signal], e
 
 
 def _said(signal: _Signal | None, bar_ms: int) -> str:
-    return signal[1].value if signal is not None and signal[0] == bar_ms else "nothing"
+    if signal is None or signal[0] != bar_ms:
+        return "nothing"
+    advice = signal[1]
+    return advice.side.value if advice.fraction == ONE else f"{advice.side.value} x {advice.fraction:f}"

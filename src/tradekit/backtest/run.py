@@ -21,10 +21,9 @@ from tradekit.domain.amounts import money
 from tradekit.domain.errors import BadInput, UserError
 from tradekit.domain.instruments import Bar, Symbol
 from tradekit.domain.matching import MatchingModel
-from tradekit.domain.orders import Side
 from tradekit.domain.risk import TradingPolicy
 from tradekit.domain.signals import Signal, signal_id
-from tradekit.ports.strategy import Strategy
+from tradekit.ports.strategy import NOTE_MAX, Advice, Answer, Strategy, advice_of
 from tradekit.services.decisions import Source
 
 PROGRESS_EVERY = 2**14
@@ -201,7 +200,7 @@ class _Run:
         # The one hot loop: names are bound outside, and money is touched only when there is an order.
         venue, last, evaluators = self._venue, self._market.last, self._evaluators
         note_time, note_value = self._curve.times_ms.append, self._curve.values.append
-        heard: list[tuple[Bar, Side]] = []
+        heard: list[tuple[Bar, Answer]] = []
         for closing, opening in stream:
             if venue.resting or self._waiting is not None:
                 self._settle(closing)
@@ -209,11 +208,11 @@ class _Run:
                 symbol = bar.symbol
                 last[symbol] = bar
                 try:
-                    side = evaluators[symbol](bar)
+                    answer = evaluators[symbol](bar)
                 except Exception as error:
                     raise self._failed(bar, error) from error
-                if side is not None:
-                    heard.append((bar, side))
+                if answer is not None:
+                    heard.append((bar, answer))
             if heard:
                 self._hear(heard)
                 heard = []
@@ -245,11 +244,13 @@ class _Run:
             now_ms=now_ms,
         )
 
-    def _hear(self, heard: list[tuple[Bar, Side]]) -> None:
+    def _hear(self, heard: list[tuple[Bar, Answer]]) -> None:
         account = self._account
         assert account is not None
-        for bar, side in heard:
-            account.hear(self._signal(bar, side))
+        for bar, answer in heard:
+            advice = advice_of(answer)
+            assert advice is not None
+            account.hear(self._signal(bar, advice))
             if self._options.fill is FillAt.CLOSE:
                 account.hear_reports(self._venue.arrive(bar.symbol, bar.close_ms))
                 self._weigh()
@@ -280,13 +281,15 @@ class _Run:
         self._held = [(position.symbol, float(position.quantity)) for position in state.positions]
         self._waiting = self._waits if self._account.waits else None
 
-    def _signal(self, bar: Bar, side: Side) -> Signal:
+    def _signal(self, bar: Bar, advice: Advice) -> Signal:
         name, now_ms = self._strategy.name, bar.close_ms
         return Signal(
-            signal_id=signal_id(name, bar.symbol, bar.open_ms, side),
+            signal_id=signal_id(name, bar.symbol, bar.open_ms, advice.side),
             source=name,
             symbol=bar.symbol,
-            side=side,
+            side=advice.side,
+            fraction=advice.fraction,
+            note=advice.note[:NOTE_MAX],
             price=bar.close,
             bar_ms=bar.open_ms,
             created_ms=now_ms,

@@ -25,6 +25,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     advanced_signals: bool
     custom_strategies: bool
     priority_support: bool
+    rules: int = 0
+    """Rules of their own that a user may keep."""
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,7 @@ DEFAULT_TIERS: Tiers = {
             advanced_signals=True,
             custom_strategies=True,
             priority_support=True,
+            rules=10,
         ),
     ),
 }

@@ -9,11 +9,10 @@ import anyio
 from tradekit.domain.changes import Changes
 from tradekit.domain.errors import Duplicate, TradekitError
 from tradekit.domain.instruments import Bar
-from tradekit.domain.orders import Side
 from tradekit.domain.signals import Signal, signal_id
 from tradekit.ports.clock import Clock
 from tradekit.ports.storage import Storage
-from tradekit.ports.strategy import Evaluator, Strategy
+from tradekit.ports.strategy import NOTE_MAX, Advice, Evaluator, Strategy, advice_of
 from tradekit.services.decisions import Source
 
 log = logging.getLogger(__name__)
@@ -54,24 +53,26 @@ class StrategyRunner:
             if evaluator is None:
                 evaluator = self._evaluators[key] = strategy.evaluator(bar.symbol)
             try:
-                side = evaluator.on_bar(bar)
+                advice = advice_of(evaluator.on_bar(bar))
             except Exception:  # supervisor: a plug-in's bug ends its signals on this bar, not the feed
                 log.exception("strategy %s failed on a bar of %s", strategy.name, bar.symbol)
                 continue
-            if side is not None:
-                self._found(strategy, bar, side)
+            if advice is not None:
+                self._found(strategy, bar, advice)
 
-    def _found(self, strategy: Strategy, bar: Bar, side: Side) -> None:
+    def _found(self, strategy: Strategy, bar: Bar, advice: Advice) -> None:
         if len(self._signals) >= WAITING_MAX:
             log.error("strategies: %s signals wait; one of %s on %s is given up", WAITING_MAX, strategy.name, bar.symbol)
             return
         now_ms = self._clock.now_ms()
         self._signals.append(
             Signal(
-                signal_id=signal_id(strategy.name, bar.symbol, bar.open_ms, side),
+                signal_id=signal_id(strategy.name, bar.symbol, bar.open_ms, advice.side),
                 source=strategy.name,
                 symbol=bar.symbol,
-                side=side,
+                side=advice.side,
+                fraction=advice.fraction,
+                note=advice.note[:NOTE_MAX],
                 price=bar.close,
                 bar_ms=bar.open_ms,
                 created_ms=now_ms,

@@ -31,6 +31,7 @@ TICK_S = 1.0
 STEPS_PER_DISTANCE = 10
 """A trailing stop is stored anew each time it has moved by a tenth of its distance."""
 RETRY_S = 1.0
+TIMES_SPARE = 64
 
 _Key = tuple[Decimal, int]
 
@@ -43,6 +44,8 @@ class _Watch:
     number: int
     trigger: Decimal | None
     stored: Decimal | None
+    best: Decimal | None = None
+    """Of a trailing stop the best price since it is watched: a worse one moves nothing."""
     firing: bool = False
     not_before_s: float = 0.0
 
@@ -112,13 +115,13 @@ class Triggers:
             while self._times and self._times[0][0] <= now_ms:
                 _, number = heapq.heappop(self._times)
                 watch = self._by_number.get(number)
-                quote = self._market.quote(watch.order.symbol) if watch is not None else None
                 if watch is None:
                     continue
-                if quote is None:
-                    # Nobody can sell without a price: look again.
+                quote = self._market.quote(watch.order.symbol)
+                if quote is None or self._clock.monotonic() < watch.not_before_s:
+                    # Nobody can sell without a price, and what was just tried waits: look again.
                     heapq.heappush(self._times, (now_ms + 1000, number))
-                    break
+                    continue
                 self._fire(watch, quote.price)
 
     def _watch(self, order: Order, before: _Watch | None) -> None:
@@ -128,9 +131,11 @@ class Triggers:
             trigger = before.trigger if order.type is OrderType.TRAILING_STOP else trigger
         watch = _Watch(order, number, trigger, terms.trigger_price)
         self._watches[order.client_order_id] = self._by_number[number] = watch
-        book = self._books.setdefault(order.symbol, _Book())
         if terms.trigger_ms or terms.fired:
-            heapq.heappush(self._times, (terms.trigger_ms, number))
+            self._look_at(terms.trigger_ms, number)
+        if order.type is OrderType.TIME_EXIT:
+            return
+        book = self._books.setdefault(order.symbol, _Book())
         if order.type is OrderType.TRAILING_STOP:
             book.trailing[number] = watch
         elif terms.trigger_price is not None:
@@ -139,11 +144,13 @@ class Triggers:
     def _forget(self, watch: _Watch) -> None:
         del self._watches[watch.order.client_order_id]
         del self._by_number[watch.number]
-        book = self._books[watch.order.symbol]
+        book = self._books.get(watch.order.symbol)
+        if book is None or watch.order.type is OrderType.TIME_EXIT:
+            return
         if book.trailing.pop(watch.number, None) is None and watch.trigger is not None:
             keys, key = self._place(book, watch)
             del keys[bisect_left(keys, key)]
-        if not (book.falling or book.rising or book.trailing) and watch.order.type is not OrderType.TIME_EXIT:
+        if not (book.falling or book.rising or book.trailing):
             del self._books[watch.order.symbol]
 
     @staticmethod
@@ -160,16 +167,19 @@ class Triggers:
         if (price <= watch.trigger) if order.side is Side.SELL else (price >= watch.trigger):
             self._fire(watch, price)
             return
-        if instrument is None or order.terms.fired:
+        if instrument is None or order.terms.fired or (watch.best is not None and not is_better(order.side, price, watch.best)):
             return
+        watch.best = price
         new = trigger_at(order.side, order.terms.trail_pct, price, instrument.tick_size)
         if not is_better(order.side, new, watch.trigger):
             return
         watch.trigger = new
         assert watch.stored is not None
         if abs(new - watch.stored) * STEPS_PER_DISTANCE >= abs(price - new):
-            watch.stored = new
-            self._send(watch, "trail", lambda state, ctx: trail(state, order.client_order_id, new, ctx))
+            before, watch.stored = watch.stored, new
+            self._send(
+                watch, "trail", lambda state, ctx: trail(state, order.client_order_id, new, ctx), partial(self._trailed, watch, before)
+            )
 
     def _fire(self, watch: _Watch, price: Decimal) -> None:
         if watch.firing or self._clock.monotonic() < watch.not_before_s or not self._is_due(watch, price):
@@ -188,18 +198,36 @@ class Triggers:
             order = msgspec.structs.replace(order, terms=msgspec.structs.replace(order.terms, trigger_price=watch.trigger))
         return fires(order, price, self._clock.now_ms())
 
+    @staticmethod
+    def _trailed(watch: _Watch, before: Decimal, completed: Completed) -> None:
+        """A step that was not stored is taken again with the next better price."""
+        if completed.error is not None:
+            watch.stored = before
+
     def _fired(self, watch: _Watch, completed: Completed) -> None:
         """What could not be committed, or waits for another order to make room, is tried again."""
         watch.firing = False
         if completed.error is not None:
             log.error("the trigger of %s was not booked: %s", watch.order.client_order_id, completed.error)
+        elif completed.result is None:
+            # It went, or was canceled, by a commit whose answer never came.
+            if self._by_number.get(watch.number) is watch:
+                self._forget(watch)
+            return
         watch.not_before_s = self._clock.monotonic() + RETRY_S
         self._look_later(watch.order.client_order_id)
 
     def _look_later(self, client_order_id: str) -> None:
         watch = self._watches.get(client_order_id)
         if watch is not None:
-            heapq.heappush(self._times, (self._clock.now_ms() + int(RETRY_S * 1000), watch.number))
+            self._look_at(self._clock.now_ms() + int(RETRY_S * 1000), watch.number)
+
+    def _look_at(self, time_ms: int, number: int) -> None:
+        """Times of orders that are over leave with the others' once they are in the majority."""
+        if len(self._times) > 2 * len(self._by_number) + TIMES_SPARE:
+            self._times = [entry for entry in set(self._times) if entry[1] in self._by_number]
+            heapq.heapify(self._times)
+        heapq.heappush(self._times, (time_ms, number))
 
     def _send(self, watch: _Watch, what: str, handler: Handler, done: Callable[[Completed], None] | None = None) -> None:
         order = watch.order

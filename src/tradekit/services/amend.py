@@ -6,10 +6,11 @@ import msgspec
 
 from tradekit.domain.changes import Changes, together
 from tradekit.domain.errors import BadInput, NotFound, OrderDenied
-from tradekit.domain.orders import CONDITIONAL, Amendment, Order, OrderState, client_order_id
+from tradekit.domain.orders import CONDITIONAL, Amendment, Order, OrderState, OrderType, Terms, client_order_id
 from tradekit.domain.replies import Priority, Reply
 from tradekit.domain.risk import OrderRequest
 from tradekit.domain.sessions import SessionState, replace_order
+from tradekit.domain.triggers import is_better
 from tradekit.domain.usage import release
 from tradekit.services.decisions import Context, Decision, refused
 from tradekit.services.exits import canceled
@@ -41,8 +42,9 @@ def amend(
     order = next((each for each in state.orders if prefix and each.client_order_id.startswith(prefix)), None)
     if order is None or order.state not in AMENDABLE or order.terms.foreign:
         return refused(state, NotFound(kind="open order", name=order_id_prefix[:40]))
-    if trigger_price is not None and order.type not in CONDITIONAL:
-        return refused(state, BadInput(field="trigger", value=f"{trigger_price:f}", problem="is for stops and targets only"))
+    if trigger_price is not None and (order.terms.trigger_price is None or order.type is OrderType.TRAILING_STOP or not _waits(order)):
+        problem = "is for stops and targets that wait"
+        return refused(state, BadInput(field="trigger", value=f"{trigger_price:f}", problem=problem))
     if price is not None and order.price is None:
         return refused(state, BadInput(field="price", value=f"{price:f}", problem="is for limit orders only"))
     total = order.quantity if quantity is None else quantity
@@ -57,6 +59,11 @@ def amend(
     )
     marked = replace(order, terms=replace(order.terms, amendment=amendment))
     return _held(state, marked, ctx) if order.held else _at_venue(state, marked, ctx)
+
+
+def _waits(order: Order) -> bool:
+    """Whether the trigger is still to come, here or at the venue."""
+    return order.held or (order.terms.native and order.state is OrderState.ACCEPTED)
 
 
 def _cause(order: Order) -> str:
@@ -94,8 +101,9 @@ def place_amended(state: SessionState, order: Order, ctx: Context) -> Decision:
         price=amendment.price,
         time_in_force=order.time_in_force,
         post_only=order.post_only,
-        trigger_price=amendment.trigger_price,
+        trigger_price=amendment.trigger_price if order.type in CONDITIONAL else None,
         trail_pct=order.terms.trail_pct,
+        trigger_ms=order.terms.trigger_ms if order.type is OrderType.TIME_EXIT else 0,
         bracket=order.terms.bracket,
     )
     decision = place(state, request, ctx, cause=_cause(order))
@@ -104,7 +112,7 @@ def place_amended(state: SessionState, order: Order, ctx: Context) -> Decision:
         args = {"order_id": order.client_order_id[:8], "symbol": order.symbol, "reason": reason, "mode": order.account}
         return replace(decision, notices=(Reply(key="amend.failed", args=args, priority=Priority.ALERT),))
     new: Order = decision.result
-    kept = replace(new, terms=replace(new.terms, replaces=order.client_order_id, list_id=order.terms.list_id))
+    kept = replace(new, terms=_kept_terms(new.terms, order))
     return replace(
         decision,
         state=replace(decision.state, orders=replace_order(decision.state.orders, kept)),
@@ -112,6 +120,15 @@ def place_amended(state: SessionState, order: Order, ctx: Context) -> Decision:
         submit=(kept,) if decision.submit else (),
         result=kept,
     )
+
+
+def _kept_terms(new: Terms, order: Order) -> Terms:
+    """The replacement stays an exit of the same entry; a trailing stop keeps where it has got to."""
+    stands = order.terms.trigger_price
+    terms = replace(new, replaces=order.client_order_id, list_id=order.terms.list_id, leg=order.terms.leg)
+    if order.type is not OrderType.TRAILING_STOP or stands is None or new.trigger_price is None:
+        return terms
+    return replace(terms, trigger_price=stands) if is_better(order.side, stands, new.trigger_price) else terms
 
 
 def _words(order: Order) -> str:

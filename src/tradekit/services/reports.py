@@ -7,7 +7,7 @@ import msgspec
 from tradekit.domain.amounts import HUNDRED, ZERO, money
 from tradekit.domain.changes import NOTHING, Changes, together
 from tradekit.domain.discrepancies import Discrepancy, DiscrepancyKind, discrepancy_key
-from tradekit.domain.orders import CONDITIONAL, PAPER, TERMINAL, Fill, Order, OrderReport, OrderState, Side, may_become
+from tradekit.domain.orders import CONDITIONAL, PAPER, TERMINAL, Fill, Order, OrderReport, OrderState, Side, as_sent, may_become
 from tradekit.domain.portfolio import LedgerEntry, Position, Trade, book
 from tradekit.domain.protections import after_trade
 from tradekit.domain.replies import Reply
@@ -137,12 +137,13 @@ def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: 
     )
     if moved.is_open:
         return decision
-    if moved.terms.amendment is not None and moved.state is OrderState.CANCELED:
-        decision = _then(decision, place_amended(decision.state, moved, ctx))
     if moved.side is Side.SELL:
         decision = _then(decision, go_on(decision.state, moved.symbol, ctx))
     if state.session.flattening:
         return _go_on_flattening(decision, moved, ctx)
+    if moved.terms.amendment is not None and moved.state is OrderState.CANCELED:
+        # An exit that has fired goes first: it may be what the old order held back.
+        decision = _then(decision, place_amended(decision.state, as_sent(moved), ctx))
     return decision
 
 
@@ -154,7 +155,8 @@ def _exits_after(state: SessionState, before: Order, order: Order, ctx: Context)
     shrunk = NOTHING
     if filled:
         state, shrunk = sold(state, order, filled, ctx)
-    if order.is_open or order.type not in CONDITIONAL or order.cum_qty >= order.quantity or order.reason == "CANCELED_BY_USER":
+    taken_back = before.state is OrderState.PENDING_CANCEL or order.reason == "CANCELED_BY_USER"
+    if order.is_open or order.type not in CONDITIONAL or order.cum_qty >= order.quantity or taken_back:
         return state, order, shrunk, ()
     state, again, told = armed_again(state, order, ctx)
     return state, order, together(shrunk, again), told

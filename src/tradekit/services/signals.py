@@ -12,6 +12,7 @@ from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import OrderType, Side
 from tradekit.domain.replies import Priority, Reply
 from tradekit.domain.risk import Check, OrderRequest
+from tradekit.domain.rules import RULE_PREFIX
 from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Delivery, Outcome, Signal, Subscription
 from tradekit.domain.users import Role, Sizing
@@ -100,7 +101,7 @@ def deliver(state: SessionState, signal: Signal, ctx: Context) -> Decision:
     if signal.side is Side.SELL:
         if state.position(signal.symbol) is None:
             return _without_order(state, signal, Outcome.SKIPPED, "NO_POSITION", {}, ctx)
-        decision = close(state, signal.symbol, ONE, ctx, signal=signal, cause=cause)
+        decision = close(state, signal.symbol, min(signal.fraction, ONE), ctx, signal=signal, cause=cause)
     else:
         quantity = entry_quantity(state, signal, ctx)
         request = OrderRequest(symbol=signal.symbol, side=Side.BUY, quantity=quantity, type=OrderType.MARKET)
@@ -128,6 +129,8 @@ def _not_wanted(state: SessionState, signal: Signal, ctx: Context) -> str:
         return "NOT_SUBSCRIBED_SYMBOL"
     if signal.advanced and not ctx.limits(state).advanced_signals:
         return Check.TIER_FEATURE
+    if signal.source.startswith(RULE_PREFIX) and not ctx.limits(state).custom_strategies:
+        return Check.TIER_FEATURE
     return ""
 
 
@@ -144,7 +147,7 @@ def entry_quantity(state: SessionState, signal: Signal, ctx: Context) -> Decimal
         return ZERO
     wish = next((held for held in state.subscriptions if held.source == signal.source), None)
     size = wish.size if wish is not None and wish.size is not None else state.settings.size
-    return round_down(_quote_to_spend(state, size, ctx) / price, instrument.step_size)
+    return round_down(_quote_to_spend(state, size, ctx) * signal.fraction / price, instrument.step_size)
 
 
 def _quote_to_spend(state: SessionState, size: Decimal, ctx: Context) -> Decimal:

@@ -152,8 +152,7 @@ def cancel(state: SessionState, order_id_prefix: str, ctx: Context) -> Decision:
     wanted = tuple(
         order
         for order in state.orders
-        if (everything or (order_id_prefix and order.client_order_id.startswith(order_id_prefix.lower())))
-        and order.state not in {OrderState.PENDING_CANCEL, OrderState.UNKNOWN}
+        if (everything or (order_id_prefix and order.client_order_id.startswith(order_id_prefix.lower()))) and may_cancel(order)
     )
     if not wanted:
         return refused(state, NotFound(kind="open order", name=order_id_prefix[:40]))
@@ -166,12 +165,22 @@ def cancel_these(state: SessionState, wanted: tuple[Order, ...], ctx: Context) -
     for order in wanted:
         if order.held and order.quota_day:
             state = replace(state, usage=release(state.usage, order.quota_day))
-        moved = held_canceled(order, ctx) if order.held else pending_cancel(order, ctx)
+        moved = held_canceled(order, ctx) if order.held else pending_cancel(without_amendment(order), ctx)
         state = replace(state, orders=replace_order(state.orders, moved))
         pending.append(moved)
     rows = tuple(audit(state, ctx, "user", "order.cancel_requested", order.client_order_id) for order in pending)
     at_venue = tuple(order for order in pending if order.is_open)
     return Decision(state=state, changes=Changes(order_updates=tuple(pending), audit=rows), cancel=at_venue, result=tuple(pending))
+
+
+def may_cancel(order: Order) -> bool:
+    """Whether asking for its cancellation changes anything: of an order that is being amended, that nothing takes its place."""
+    return order.state not in {OrderState.PENDING_CANCEL, OrderState.UNKNOWN} or order.terms.amendment is not None
+
+
+def without_amendment(order: Order) -> Order:
+    """The order with nothing to take its place."""
+    return order if order.terms.amendment is None else replace(order, terms=replace(order.terms, amendment=None))
 
 
 def pending_cancel(order: Order, ctx: Context) -> Order:
@@ -211,7 +220,7 @@ def panic(state: SessionState, ctx: Context) -> Decision:
     state = replace(state, session=replace(state.session, status=SessionStatus.PAUSED, flattening=True))
     parts: list[Changes] = [Changes(audit=(audit(state, ctx, "user", "session.panic", ""),))]
     canceled: tuple[Order, ...] = ()
-    cancelable = tuple(order for order in state.orders if order.state not in {OrderState.PENDING_CANCEL, OrderState.UNKNOWN})
+    cancelable = tuple(order for order in state.orders if may_cancel(order))
     if cancelable:
         decision = cancel_these(state, cancelable, ctx)
         state, canceled = decision.state, decision.cancel

@@ -3,6 +3,8 @@
 Seeded as TA-Lib seeds them: the first value is a simple mean over the first ``period`` inputs.
 """
 
+from collections import deque
+
 
 class Ema:
     """Exponential moving average with smoothing 2 / (period + 1); ``value`` is None until ``period`` inputs were seen."""
@@ -69,4 +71,55 @@ class Rsi:
         if self._count == self._period:
             total = self._gain + self._loss
             self.value = 100 * (self._gain / total) if total else 50.0
+        return self.value
+
+
+class Sma:
+    """Mean of the last ``period`` inputs; ``value`` is None until as many were seen."""
+
+    __slots__ = ("_inputs", "_period", "value")
+
+    def __init__(self, period: int) -> None:
+        """:raises ValueError: a period below 1."""
+        if period < 1:
+            raise ValueError(f"an average needs a period of at least 1, not {period}")
+        self._period = period
+        self._inputs: deque[float] = deque(maxlen=period)
+        self.value: float | None = None
+
+    def add(self, price: float) -> float | None:
+        """Take the next input and return the new value; summed anew each time, so that no rounding adds up."""
+        self._inputs.append(price)
+        if len(self._inputs) == self._period:
+            self.value = sum(self._inputs) / self._period
+        return self.value
+
+
+class Extreme:
+    """Highest or lowest of the last ``period`` inputs; ``value`` is None until as many were seen."""
+
+    __slots__ = ("_candidates", "_count", "_period", "_sign", "value")
+
+    def __init__(self, period: int, *, highest: bool) -> None:
+        """:raises ValueError: a period below 1."""
+        if period < 1:
+            raise ValueError(f"a channel needs a period of at least 1, not {period}")
+        self._period = period
+        self._sign = 1.0 if highest else -1.0
+        self._candidates: deque[tuple[int, float]] = deque()
+        """Inputs that may still become the extreme, the greatest (after ``_sign``) first."""
+        self._count = 0
+        self.value: float | None = None
+
+    def add(self, price: float) -> float | None:
+        """Take the next input and return the new value."""
+        signed, waiting = price * self._sign, self._candidates
+        while waiting and waiting[-1][1] <= signed:
+            waiting.pop()
+        waiting.append((self._count, signed))
+        self._count += 1
+        if waiting[0][0] <= self._count - 1 - self._period:
+            waiting.popleft()
+        if self._count >= self._period:
+            self.value = waiting[0][1] * self._sign
         return self.value

@@ -156,24 +156,24 @@ def stepping_writer(steps: Steps) -> type[SqliteWriter]:
     return SteppingWriter
 
 
-def stepping_exchange(steps: Steps) -> type[PaperExchange]:
-    """A paper exchange that tells what it is asked and what it is about to answer."""
+def stepping_exchange(steps: Steps, kind: type[Any] = PaperExchange) -> type[Any]:
+    """An exchange of this kind that tells what it is asked and what it is about to answer."""
 
-    class SteppingExchange(PaperExchange):
+    class SteppingExchange(kind):  # type: ignore[misc]
         async def submit_many(self, orders: Sequence[Order]) -> list[OrderReport | BaseException]:
             steps.reached("venue.submit")
-            answers = await super().submit_many(orders)
+            answers: list[OrderReport | BaseException] = await super().submit_many(orders)
             steps.reached("venue.submitted")
             return answers
 
         async def cancel(self, order: Order) -> OrderReport:
-            report = await super().cancel(order)
+            report: OrderReport = await super().cancel(order)
             steps.reached("venue.canceled")
             return report
 
         async def find(self, order: Order) -> OrderReport | None:
             steps.reached("venue.find")
-            report = await super().find(order)
+            report: OrderReport | None = await super().find(order)
             steps.reached("venue.found")
             return report
 

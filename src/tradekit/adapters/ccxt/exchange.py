@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
+import attrs
 import structlog
 
 from tradekit.adapters.ccxt.budget import Rank, VenueBusy, WeightBudget
@@ -58,6 +59,7 @@ class CcxtExchange:
         sandbox: bool = False,
         prepare: Prepare | None = None,
         budget: WeightBudget | None = None,
+        weight_max: int | None = None,
         visibility_window_s: float | None = None,
         request_timeout_s: float = 10.0,
         wait_max_s: float = 5.0,
@@ -69,6 +71,7 @@ class CcxtExchange:
         :param venue: as ccxt calls it, such as ``binance``.
         :param prepare: called with every new ccxt instance, to change addresses or set a proxy.
         :param budget: shared with others at the same address and venue, such as a feed.
+        :param weight_max: request weight per window, for whom the venue granted another limit than the profile's.
         :param visibility_window_s: instead of the profile's.
         :param wait_max_s: longest wait for room in the budget.
         :param clock_bound_ms: entries are refused while the venue's clock is certainly further away than this.
@@ -76,6 +79,8 @@ class CcxtExchange:
         :param linger_s: how long a user is followed after the last open order.
         """
         self.profile = profile or profile_for(venue)
+        if weight_max is not None:
+            self.profile = attrs.evolve(self.profile, weight_max=weight_max)
         window_s = self.profile.visibility_window_s if visibility_window_s is None else visibility_window_s
         # Room in the budget, a place on the wire and the answer; and once more for fills that the answer did not bring.
         self._capabilities = Capabilities(

@@ -94,7 +94,10 @@ TEXTS: dict[str, str] = {
         "❓ {mode:account} {side:word} {quantity:num} {symbol}: the venue has not answered. I am asking it what became of order {order_id};"
         " until then no new order on {symbol}. Nothing is sent twice." + _SIGNAL
     ),
-    "cancel.requested": "⏳ Asked the venue to cancel {count} orders. Each answer follows.",
+    "cancel.requested": (
+        "[count] ⏳ Asked the venue to cancel {count} {count:plural order orders}. Each answer follows.\n"
+        "[held] 🚫 {held} that waited here {held:plural is are} canceled."
+    ),
     "close.promised": "All you hold of {symbol} is already in open sell orders. Cancel one first: /orders",
     "panic.done": (
         "🚨 {mode:account}: paused. Canceling {canceled} {canceled:plural order orders}, "

@@ -32,7 +32,10 @@ _DENIED: dict[str, str] = {
         "The limit price {price:num} is more than {limit_pct:num}% away from the market, {market:price}. "
         "If it was a slip, please type it again."
     ),
-    "TRIGGER_PRICE": "[lacks] Such an order needs {lacks}.\n[!lacks] The trigger {trigger:num} is already reached, the market is at {market:price}: that order would go out at once.",
+    "TRIGGER_PRICE": (
+        "[lacks] Such an order needs {lacks}.\n"
+        "[!lacks] The trigger {trigger:num} is already reached, the market is at {market:price}: that order would go out at once."
+    ),
     "QTY_PRECISION": "The {what} must be a multiple of {step:num}.",
     "QTY_MIN": "The quantity is below the smallest order, {minimum:num}.",
     "QTY_MAX": "The quantity is above the largest order, {maximum:num}.",

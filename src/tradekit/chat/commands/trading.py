@@ -177,13 +177,16 @@ def cancel(request: Request) -> Decision:
     decision = trading.cancel(state, wanted, ctx)
     if decision.error is not None:
         return decision
-    return msgspec.structs.replace(decision, replies=_canceling(request, decision.cancel))
+    return msgspec.structs.replace(decision, replies=_canceling(request, decision.result))
 
 
 def _canceling(request: Request, orders: tuple[Order, ...]) -> tuple[Reply, ...]:
     if len(orders) == 1:
-        return (trading.order_notice("order.pending_cancel", orders[0], request.ctx),)
-    return (Reply(key="cancel.requested", args={"count": str(len(orders))}),)
+        key = "order.pending_cancel" if orders[0].is_open else "order.canceled"
+        return (trading.order_notice(key, orders[0], request.ctx),)
+    asked = sum(order.is_open for order in orders)
+    held = len(orders) - asked
+    return (Reply(key="cancel.requested", args={"count": str(asked) if asked else "", "held": str(held) if held else ""}),)
 
 
 def panic(request: Request) -> Decision:

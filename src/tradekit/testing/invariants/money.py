@@ -5,50 +5,58 @@ from collections import defaultdict
 from decimal import Decimal
 
 from tradekit.domain.amounts import ZERO, money
+from tradekit.domain.sessions import SessionStatus
 from tradekit.testing.invariants.violation import Violations
+
+Account = tuple[int, str]
+"""User and account."""
 
 
 def ledger_adds_up(db: sqlite3.Connection, found: Violations) -> None:
-    """I6: each balance is the one before plus the flow, the last is the user's cash, and there is one deposit."""
-    balances: dict[int, Decimal] = {}
-    deposits: defaultdict[int, int] = defaultdict(int)
-    for row in db.execute("SELECT user_id, kind, amount, balance, reference FROM ledger ORDER BY id"):
-        user_id, amount, balance = row["user_id"], Decimal(row["amount"]), Decimal(row["balance"])
-        if balances.get(user_id, ZERO) + amount != balance:
-            found.add("I6", f"user {user_id}: {row['reference']} leaves {balance}, not {balances.get(user_id, ZERO) + amount}")
-        balances[user_id] = balance
-        deposits[user_id] += row["kind"] == "deposit"
-    for row in db.execute("SELECT user_id, cash FROM trading_sessions"):
-        if balances.get(row["user_id"]) != Decimal(row["cash"]):
-            found.add("I6", f"user {row['user_id']}: cash {row['cash']}, ledger {balances.get(row['user_id'])}")
-        if deposits[row["user_id"]] != 1:
-            found.add("I6", f"user {row['user_id']}: {deposits[row['user_id']]} deposits")
+    """I6: each balance is the one before plus the flow, the last is the account's cash, and there is one deposit."""
+    balances: dict[Account, Decimal] = {}
+    deposits: defaultdict[Account, int] = defaultdict(int)
+    for row in db.execute("SELECT user_id, account, kind, amount, balance, reference FROM ledger ORDER BY id"):
+        key, amount, balance = (row["user_id"], row["account"]), Decimal(row["amount"]), Decimal(row["balance"])
+        if balances.get(key, ZERO) + amount != balance:
+            found.add("I6", f"user {key}: {row['reference']} leaves {balance}, not {balances.get(key, ZERO) + amount}")
+        balances[key] = balance
+        deposits[key] += row["kind"] == "deposit"
+    for row in db.execute("SELECT user_id, account, cash, status FROM trading_sessions"):
+        key = row["user_id"], row["account"]
+        if balances.get(key, ZERO) != Decimal(row["cash"]):
+            found.add("I6", f"user {key}: cash {row['cash']}, ledger {balances.get(key)}")
+        if deposits[key] != 1 and row["status"] != SessionStatus.STARTING:
+            found.add("I6", f"user {key}: {deposits[key]} deposits")
 
 
 def ledger_follows_fills(db: sqlite3.Connection, found: Violations) -> None:
-    """I6: every fill moved cash by its cost and its fee, once, and nothing else did."""
-    flows: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
-    for row in db.execute("SELECT user_id, reference, amount FROM ledger WHERE kind <> 'deposit'"):
-        flows[row["user_id"], row["reference"]] += Decimal(row["amount"])
-    for row in db.execute("SELECT user_id, trade_id, side, quantity, price, fee FROM fills"):
+    """I6: every fill moved cash by its cost and the fee that was paid in cash, once; nothing else did but the venue's own balance."""
+    flows: defaultdict[tuple[int, str, str], Decimal] = defaultdict(Decimal)
+    for row in db.execute("SELECT user_id, account, reference, amount FROM ledger WHERE kind NOT IN ('deposit', 'adjustment')"):
+        flows[row["user_id"], row["account"], row["reference"]] += Decimal(row["amount"])
+    for row in db.execute("SELECT user_id, account, trade_id, side, quantity, price, fee, fee_paid FROM fills"):
         cost = money(Decimal(row["quantity"]) * Decimal(row["price"]))
-        expected = (-cost if row["side"] == "buy" else cost) - money(Decimal(row["fee"]))
-        moved = flows.pop((row["user_id"], row["trade_id"]), None)
+        from_cash = ZERO if Decimal(row["fee_paid"]) else money(Decimal(row["fee"]))
+        expected = (-cost if row["side"] == "buy" else cost) - from_cash
+        moved = flows.pop((row["user_id"], row["account"], row["trade_id"]), None)
         if moved != expected:
             found.add("I6", f"user {row['user_id']}: fill {row['trade_id']} moved {moved}, not {expected}")
-    for (user_id, reference), amount in flows.items():
-        found.add("I6", f"user {user_id}: {amount} moved by {reference}, which is no fill")
+    for (user_id, account, reference), amount in flows.items():
+        found.add("I6", f"user {user_id}: {amount} moved on {account} by {reference}, which is no fill")
 
 
 def positions_follow_fills(db: sqlite3.Connection, found: Violations) -> None:
-    """I5: a position is the signed sum of its fills."""
-    held: defaultdict[tuple[int, str], Decimal] = defaultdict(Decimal)
-    for row in db.execute("SELECT user_id, symbol, side, quantity FROM fills"):
-        held[row["user_id"], row["symbol"]] += Decimal(row["quantity"]) if row["side"] == "buy" else -Decimal(row["quantity"])
-    for row in db.execute("SELECT user_id, symbol, quantity FROM positions"):
-        expected = held.pop((row["user_id"], row["symbol"]), ZERO)
+    """I5: a position is the signed sum of its fills, less the fees that were paid in what was bought."""
+    held: defaultdict[tuple[int, str, str], Decimal] = defaultdict(Decimal)
+    for row in db.execute("SELECT user_id, account, symbol, side, quantity, fee_currency, fee_paid FROM fills"):
+        paid = Decimal(row["fee_paid"]) if row["fee_currency"] == row["symbol"].partition("/")[0] else ZERO
+        quantity = Decimal(row["quantity"])
+        held[row["user_id"], row["account"], row["symbol"]] += quantity - paid if row["side"] == "buy" else -quantity - paid
+    for row in db.execute("SELECT user_id, account, symbol, quantity FROM positions"):
+        expected = held.pop((row["user_id"], row["account"], row["symbol"]), ZERO)
         if Decimal(row["quantity"]) != expected or not expected:
             found.add("I5", f"user {row['user_id']} holds {row['quantity']} {row['symbol']}, fills say {expected}")
-    for (user_id, symbol), quantity in held.items():
+    for (user_id, account, symbol), quantity in held.items():
         if quantity:
-            found.add("I5", f"user {user_id} holds no {symbol}, fills say {quantity}")
+            found.add("I5", f"user {user_id} holds no {symbol} on {account}, fills say {quantity}")

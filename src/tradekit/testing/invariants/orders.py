@@ -79,7 +79,7 @@ def venue_agrees(db: sqlite3.Connection, venue: sqlite3.Connection, found: Viola
     fills: defaultdict[str, set[tuple[str, Decimal, Decimal, Decimal]]] = defaultdict(set)
     for row in db.execute("SELECT client_order_id, trade_id, quantity, price, fee FROM fills"):
         fills[row["client_order_id"]].add((row["trade_id"], Decimal(row["quantity"]), Decimal(row["price"]), Decimal(row["fee"])))
-    for row in db.execute("SELECT client_order_id, state, reason FROM orders WHERE state <> 'denied'"):
+    for row in db.execute("SELECT client_order_id, state, reason FROM orders WHERE state <> 'denied' AND account = 'paper'"):
         order_id, state = row["client_order_id"], OrderState(row["state"])
         submissions = entries.pop(order_id, [])
         if len(submissions) > 1:
