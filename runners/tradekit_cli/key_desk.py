@@ -2,7 +2,8 @@
 
 from typing import assert_never
 
-from tradekit.app import Tradekit, Who
+from tradekit.api.base import Who
+from tradekit.app import Tradekit
 from tradekit.config import Settings
 from tradekit.domain.errors import BadInput
 from tradekit.domain.users import Identity

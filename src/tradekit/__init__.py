@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tradekit.app import Account, Tradekit
+    from tradekit.api.users import Account
+    from tradekit.app import Tradekit
     from tradekit.config import Settings
     from tradekit.domain.errors import TradekitError
     from tradekit.domain.instruments import Bar, Instrument, Quote
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tradekit.domain.users import Identity, Role
 
 _HOME = {
-    "Account": "tradekit.app",
+    "Account": "tradekit.api.users",
     "Tradekit": "tradekit.app",
     "Settings": "tradekit.config",
     "TradekitError": "tradekit.domain.errors",

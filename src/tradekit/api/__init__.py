@@ -1,0 +1,1 @@
+"""The library's interface by subject: each part is an attribute of :class:`tradekit.Tradekit`."""
