@@ -37,20 +37,8 @@ def show_last(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         result_json(found)
         return
-    rows = [
-        (
-            _time(each.raised_ms),
-            str(each.user_id),
-            each.account,
-            each.kind.value,
-            each.symbol,
-            each.detail,
-            _time(each.resolved_ms) or "open",
-        )
-        for each in found
-    ]
     header = ("TIME", "USER", "ACCOUNT", "KIND", "SYMBOL", "DETAIL", "RESOLVED")
-    result(table(header, rows) if rows else "Nothing that did not agree is on record.")
+    result(table(header, [_row(each) for each in found]) if found else "Nothing that did not agree is on record.")
 
 
 def _row(each: Discrepancy) -> tuple[str, ...]:
