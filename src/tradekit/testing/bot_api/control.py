@@ -28,8 +28,8 @@ from tradekit.testing.bot_api.chat import PaymentRefused, SimulatedChat
 from tradekit.testing.bot_api.core import BotCore
 from tradekit.testing.bot_api.errors import ApiError
 from tradekit.testing.bot_api.faults import Fault
-from tradekit.testing.bot_api.http import Exchange
 from tradekit.testing.bot_api.updates import PendingUpdate
+from tradekit.testing.loopback.http import Request
 
 _encoder = msgspec.json.Encoder()
 
@@ -62,19 +62,19 @@ class Control:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def handle(self, exchange: Exchange) -> None:
+    def handle(self, request: Request) -> None:
         """
         :raises ApiError: unknown action or unusable body.
         """
-        action = exchange.path.removeprefix("/control/")
+        action = request.path.removeprefix("/control/")
         try:
-            body = msgspec.json.decode(exchange.body) if exchange.body else {}
+            body = msgspec.json.decode(request.body) if request.body else {}
         except msgspec.DecodeError as error:
             raise ApiError(400, f"not JSON: {error}") from error
         if not isinstance(body, dict):
             raise ApiError(400, "a JSON object is expected")
         if action in ("pay", "wait_reply"):
-            task = asyncio.get_running_loop().create_task(self._wait(action, body, exchange))
+            task = asyncio.get_running_loop().create_task(self._wait(action, body, request))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return
@@ -82,13 +82,13 @@ class Control:
         if perform is None:
             raise ApiError(404, f"no control action {action!r}")
         try:
-            exchange.respond(200, _encoder.encode(perform(body)))
+            request.respond(200, _encoder.encode(perform(body)))
         except LookupError as error:
             raise ApiError(404, f"not found: {error}") from error
         except (msgspec.ValidationError, TypeError, ValueError) as error:
             raise ApiError(400, str(error)) from error
 
-    async def _wait(self, action: str, body: dict[str, Any], exchange: Exchange) -> None:
+    async def _wait(self, action: str, body: dict[str, Any], request: Request) -> None:
         try:
             chat = self._chat(body)
             if action == "wait_reply":
@@ -98,13 +98,13 @@ class Control:
                 if invoice is None:
                     raise LookupError(body["message_id"])
                 result = await chat.pay(invoice, timeout_s=float(body.get("timeout_s", 10.0)))
-            exchange.respond(200, _encoder.encode(result))
+            request.respond(200, _encoder.encode(result))
         except TimeoutError:
-            exchange.respond(408, _encoder.encode(ApiError(408, "no reply came").body()))
+            request.respond(408, _encoder.encode(ApiError(408, "no reply came").body()))
         except PaymentRefused as error:
-            exchange.respond(409, _encoder.encode(ApiError(409, str(error)).body()))
+            request.respond(409, _encoder.encode(ApiError(409, str(error)).body()))
         except (LookupError, TypeError, ValueError) as error:
-            exchange.respond(404, _encoder.encode(ApiError(404, f"not found: {error}").body()))
+            request.respond(404, _encoder.encode(ApiError(404, f"not found: {error}").body()))
 
     def _chat(self, body: dict[str, Any]) -> SimulatedChat:
         return self._core.chats[int(body["chat_id"])]

@@ -13,10 +13,10 @@ import msgspec
 from tradekit.testing.bot_api.core import BotCore
 from tradekit.testing.bot_api.errors import ApiError, bad_request
 from tradekit.testing.bot_api.faults import WEBHOOK, Fault, cut_short, misshape
-from tradekit.testing.bot_api.http import Exchange
 from tradekit.testing.bot_api.parameters import Parameters
 from tradekit.testing.bot_api.updates import PendingUpdate
 from tradekit.testing.bot_api.webhook import WebhookConfig, WebhookSender
+from tradekit.testing.loopback.http import Request
 
 _LIMIT_MAX = 100
 _TIMEOUT_MAX_S = 50
@@ -29,7 +29,7 @@ _WEBHOOK_SET = "Conflict: terminated by setWebhook request"
 class _Poll(msgspec.Struct):
     offset: int
     limit: int
-    exchange: Exchange
+    request: Request
     fault: Fault | None
     timer: asyncio.TimerHandle
 
@@ -42,7 +42,7 @@ class Delivery:
         core: BotCore,
         *,
         webhook_defaults: WebhookConfig,
-        respond: Callable[[Exchange, int, bytes, Fault | None], None],
+        respond: Callable[[Request, int, bytes, Fault | None], None],
         reply_call: Callable[[dict[str, Any]], None],
     ) -> None:
         """
@@ -74,7 +74,7 @@ class Delivery:
 
     # Polling
 
-    def get_updates(self, parameters: Parameters, exchange: Exchange, fault: Fault | None) -> None:
+    def get_updates(self, parameters: Parameters, request: Request, fault: Fault | None) -> None:
         """Answer at once if updates wait, else when one comes or the time is up.
 
         :raises ApiError: a webhook is set.
@@ -89,11 +89,11 @@ class Delivery:
         self._end_poll(_OTHER_POLL)
         batch = self._core.updates.read(offset, limit)
         if batch or timeout_s == 0:
-            self._hand_out(exchange, batch, fault)
+            self._hand_out(request, batch, fault)
             return
         timer = asyncio.get_running_loop().call_later(timeout_s, self._answer_poll)
-        self._poll = _Poll(max(offset, 0), limit, exchange, fault, timer)
-        exchange.on_closed = self._forget_poll
+        self._poll = _Poll(max(offset, 0), limit, request, fault, timer)
+        request.on_closed = self._forget_poll
 
     def _on_pending(self, pending: PendingUpdate) -> None:
         if self._sender is not None:
@@ -109,26 +109,26 @@ class Delivery:
         poll, self._poll = self._poll, None
         if poll is not None:
             poll.timer.cancel()
-            self._hand_out(poll.exchange, self._core.updates.read(poll.offset, poll.limit), poll.fault)
+            self._hand_out(poll.request, self._core.updates.read(poll.offset, poll.limit), poll.fault)
 
     def _end_poll(self, reason: str) -> None:
         poll, self._poll = self._poll, None
         if poll is not None:
             poll.timer.cancel()
-            self._respond(poll.exchange, 409, msgspec.json.encode(ApiError(409, reason).body()), None)
+            self._respond(poll.request, 409, msgspec.json.encode(ApiError(409, reason).body()), None)
 
     def _forget_poll(self) -> None:
         if self._poll is not None:
             self._poll.timer.cancel()
             self._poll = None
 
-    def _hand_out(self, exchange: Exchange, batch: list[PendingUpdate], fault: Fault | None) -> None:
+    def _hand_out(self, request: Request, batch: list[PendingUpdate], fault: Fault | None) -> None:
         for pending in batch:
             self._core.hand_out(pending, "getUpdates")
         bodies = [pending.body for pending in batch]
         if fault is not None and fault.kind == "misshapen" and bodies:
             bodies[0] = misshape(bodies[0])
-        self._respond(exchange, 200, b'{"ok":true,"result":[' + b",".join(bodies) + b"]}", fault)
+        self._respond(request, 200, b'{"ok":true,"result":[' + b",".join(bodies) + b"]}", fault)
 
     # Webhook
 

@@ -18,13 +18,13 @@ from tradekit.testing.bot_api.delivery import Delivery
 from tradekit.testing.bot_api.errors import ApiError, method_not_found, unauthorized
 from tradekit.testing.bot_api.event_log import EventLog
 from tradekit.testing.bot_api.faults import Fault, FaultPlan, cut_short
-from tradekit.testing.bot_api.http import Exchange, HttpServer
 from tradekit.testing.bot_api.limits import RateLimits
 from tradekit.testing.bot_api.methods import METHODS
 from tradekit.testing.bot_api.parameters import Parameters, parse_parameters
 from tradekit.testing.bot_api.tracker import ReplyTracker
 from tradekit.testing.bot_api.types import Call, CallbackAnswer, Charge, Message
 from tradekit.testing.bot_api.webhook import WebhookConfig
+from tradekit.testing.loopback.http import HttpServer, Request
 
 __all__ = ["BotApiServer"]
 
@@ -178,51 +178,51 @@ class BotApiServer:
 
     # Requests
 
-    def _handle(self, exchange: Exchange) -> None:
+    def _handle(self, request: Request) -> None:
         try:
-            if exchange.path.startswith(self._prefix):
-                self._call(exchange, exchange.path[len(self._prefix) :])
-            elif exchange.path.startswith("/control/"):
-                self._control.handle(exchange)
-            elif exchange.path.startswith(self._file_prefix):
-                self._download(exchange, exchange.path[len(self._file_prefix) :])
-            elif exchange.path.startswith(("/bot", "/file/bot")):
+            if request.path.startswith(self._prefix):
+                self._call(request, request.path[len(self._prefix) :])
+            elif request.path.startswith("/control/"):
+                self._control.handle(request)
+            elif request.path.startswith(self._file_prefix):
+                self._download(request, request.path[len(self._file_prefix) :])
+            elif request.path.startswith(("/bot", "/file/bot")):
                 raise unauthorized()
             else:
                 raise ApiError(404, "Not Found")
         except ApiError as error:
-            exchange.respond(error.code, _encoder.encode(error.body()))
+            request.respond(error.code, _encoder.encode(error.body()))
         except Exception as error:  # noqa: BLE001  a bug here must not leave the client waiting
-            exchange.respond(500, b'{"ok":false,"error_code":500,"description":"Internal Server Error"}')
-            asyncio.get_running_loop().call_exception_handler({"message": f"request {exchange.path} failed", "exception": error})
+            request.respond(500, b'{"ok":false,"error_code":500,"description":"Internal Server Error"}')
+            asyncio.get_running_loop().call_exception_handler({"message": f"request {request.path} failed", "exception": error})
 
-    def _call(self, exchange: Exchange, name: str) -> None:
+    def _call(self, request: Request, name: str) -> None:
         name = name.strip("/")
         lowered = name.lower()
-        parameters = parse_parameters(exchange.query, exchange.content_type, exchange.body)
+        parameters = parse_parameters(request.query, request.content_type, request.body)
         fault = self.core.faults.draw(lowered, parameters.as_integer("chat_id"))
         if fault is not None and fault.kind == "drop_before":
             self._record(name, parameters, 0)
-            exchange.drop()
+            request.drop()
             return
         if fault is not None and fault.kind == "error":
             self._record(name, parameters, fault.status)
             error = ApiError(fault.status, {500: "Internal Server Error", 502: "Bad Gateway"}.get(fault.status, "Service Unavailable"))
-            exchange.respond(fault.status, _encoder.encode(error.body()))
+            request.respond(fault.status, _encoder.encode(error.body()))
             return
         if lowered == "getupdates":
             self._record(name, parameters, 200)
-            self._get_updates(parameters, exchange, fault)
+            self._get_updates(parameters, request, fault)
             return
         status, body = self._answer(lowered, parameters)
         self._record(name, parameters, status)
-        self._respond(exchange, status, body, fault)
+        self._respond(request, status, body, fault)
 
-    def _get_updates(self, parameters: Parameters, exchange: Exchange, fault: Fault | None) -> None:
+    def _get_updates(self, parameters: Parameters, request: Request, fault: Fault | None) -> None:
         try:
-            self._delivery.get_updates(parameters, exchange, fault)
+            self._delivery.get_updates(parameters, request, fault)
         except ApiError as error:
-            self._respond(exchange, error.code, _encoder.encode(error.body()), fault)
+            self._respond(request, error.code, _encoder.encode(error.body()), fault)
 
     def _answer(self, name: str, parameters: Parameters) -> tuple[int, bytes]:
         try:
@@ -247,15 +247,15 @@ class BotApiServer:
             raise method_not_found()
         return handler(self.core, parameters)
 
-    def _respond(self, exchange: Exchange, status: int, body: bytes, fault: Fault | None) -> None:
+    def _respond(self, request: Request, status: int, body: bytes, fault: Fault | None) -> None:
         if fault is None or fault.kind == "misshapen":
-            exchange.respond(status, body)
+            request.respond(status, body)
         elif fault.kind == "drop_after":
-            exchange.drop()
+            request.drop()
         elif fault.kind == "delay":
-            asyncio.get_running_loop().call_later(fault.delay_s, exchange.respond, status, body)
+            asyncio.get_running_loop().call_later(fault.delay_s, request.respond, status, body)
         elif fault.kind == "malformed":
-            exchange.respond(status, cut_short(body))
+            request.respond(status, cut_short(body))
 
     def _record(self, name: str, parameters: Parameters, status: int) -> None:
         core = self.core
@@ -272,9 +272,9 @@ class BotApiServer:
         status, _ = self._answer(name.lower(), parameters)
         self._record(name, parameters, status)
 
-    def _download(self, exchange: Exchange, path: str) -> None:
+    def _download(self, request: Request, path: str) -> None:
         for stored in self.core.files.values():
             if stored.path == path:
-                exchange.respond(200, stored.upload.data, "application/octet-stream")
+                request.respond(200, stored.upload.data, content_type="application/octet-stream")
                 return
         raise ApiError(404, "Not Found")

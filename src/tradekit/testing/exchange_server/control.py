@@ -33,9 +33,9 @@ from tradekit.testing.exchange_server.accounts import Permissions
 from tradekit.testing.exchange_server.dispatch import Dispatcher
 from tradekit.testing.exchange_server.errors import VenueError
 from tradekit.testing.exchange_server.faults import Fault
-from tradekit.testing.exchange_server.http import Request
 from tradekit.testing.exchange_server.streams import MarketStreams, UserStreams
 from tradekit.testing.exchange_server.venue import Venue
+from tradekit.testing.loopback.http import Request
 
 _encode = msgspec.json.Encoder().encode
 Body = dict[str, Any]

@@ -58,6 +58,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     message: str = "An unknown error occurred while processing the request."
     act: bool = False
     fraction: Decimal = Decimal("0.5")
+    name: str = ""
+    """Under which it is counted; empty: its kind."""
 
 
 _FIXED_REQUESTS: dict[str, frozenset[str]] = {
@@ -99,7 +101,7 @@ class FaultPlan:
                 left = self._left[index]
                 if left is not None:
                     self._left[index] = left - 1
-                self.injected[fault.kind] += 1
+                self.injected[fault.name or fault.kind] += 1
                 return fault
         return None
 

@@ -15,7 +15,6 @@ from tradekit.testing.exchange_server.control import Control
 from tradekit.testing.exchange_server.dispatch import Call, Dispatcher, Incoming
 from tradekit.testing.exchange_server.errors import VenueError
 from tradekit.testing.exchange_server.faults import FaultPlan
-from tradekit.testing.exchange_server.http import HttpServer, Request
 from tradekit.testing.exchange_server.limits import Limits
 from tradekit.testing.exchange_server.markets import DEFAULT_MARKETS, Level, MarketSpec
 from tradekit.testing.exchange_server.orders import VenueOrder
@@ -23,8 +22,9 @@ from tradekit.testing.exchange_server.parameters import Parameters
 from tradekit.testing.exchange_server.rest import key_owner, without_signature
 from tradekit.testing.exchange_server.streams import MarketStreams, UserStreams
 from tradekit.testing.exchange_server.venue import Venue
-from tradekit.testing.exchange_server.websocket import WebSocket
 from tradekit.testing.exchange_server.websocket_api import WebSocketApi
+from tradekit.testing.loopback.http import HttpServer, Request
+from tradekit.testing.loopback.websocket import WebSocket
 
 _encode = msgspec.json.Encoder().encode
 _LISTEN_KEY = "/api/v3/userDataStream"
@@ -66,7 +66,7 @@ class ExchangeServer:
         self._dispatcher = Dispatcher(self.venue, calls_kept)
         self._api = WebSocketApi(self.venue, self._dispatcher, self.users)
         self._control = Control(self.venue, self._dispatcher, self.users, self.market_streams)
-        self._http = HttpServer(self._handle, self._upgrade, "127.0.0.1", port)
+        self._http = HttpServer(self._handle, "127.0.0.1", port, upgrade=self._upgrade)
         self.port = port
 
     async def __aenter__(self) -> Self:

@@ -22,7 +22,7 @@ from tradekit.testing.exchange_server.klines import INTERVALS_MS
 from tradekit.testing.exchange_server.markets import Market, format_amount
 from tradekit.testing.exchange_server.orders import Trade, VenueOrder
 from tradekit.testing.exchange_server.venue import Venue
-from tradekit.testing.exchange_server.websocket import WebSocket
+from tradekit.testing.loopback.websocket import WebSocket
 
 _encode = msgspec.json.Encoder().encode
 _REORDER_S = 0.1

@@ -12,7 +12,7 @@ from tradekit.testing.exchange_server.parameters import Parameters
 from tradekit.testing.exchange_server.rest import Signed, check_permission, check_signature, key_owner
 from tradekit.testing.exchange_server.streams import UserStreams
 from tradekit.testing.exchange_server.venue import Venue
-from tradekit.testing.exchange_server.websocket import WebSocket
+from tradekit.testing.loopback.websocket import WebSocket
 
 _encode = msgspec.json.Encoder().encode
 _REQUESTS = {
