@@ -210,7 +210,7 @@ async def test_a_signal_reaches_every_subscriber_once_with_few_sessions_in_memor
             delivery = await run.storage.delivery(signal_id, run.user_id(name))
             assert delivery is not None
             assert delivery.outcome is Outcome.EXECUTED
-            order = await run.storage.order(client_order_id(run.user_id(name), f"signal/{signal_id}"))
+            order = await run.storage.order(client_order_id(run.user_id(name), f"signal/{signal_id}/{source}"))
             assert order is not None
             assert order.state is OrderState.FILLED
         await run.say("guru", "/help")

@@ -13,7 +13,7 @@ from tradekit.domain.errors import BadInput
 from tradekit.domain.orders import Order, OrderReport
 from tradekit.domain.risk import OrderRequest, TradingPolicy
 from tradekit.domain.sessions import SessionState
-from tradekit.domain.signals import Outcome, Signal
+from tradekit.domain.signals import Outcome, Signal, signal_cause
 from tradekit.domain.tiers import Limits, Tier, TierName, Tiers
 from tradekit.domain.users import Identity
 from tradekit.services import reports, signals, trading, triggers, users
@@ -91,7 +91,7 @@ class Account:
 
     def hear(self, signal: Signal) -> None:
         """Act on a signal as every subscriber of the service does: an order, or a coded reason why not."""
-        decision = signals.deliver(self.state, signal, self._at(signal.created_ms, f"signal/{signal.signal_id}"))
+        decision = signals.deliver(self.state, signal, self._at(signal.created_ms, signal_cause(signal)))
         self._took(decision)
         outcome = decision.changes.deliveries[0]
         if outcome.outcome is not Outcome.EXECUTED:

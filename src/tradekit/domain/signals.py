@@ -48,6 +48,16 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     since_ms: int = 0
 
 
+def signal_cause(signal: Signal) -> str:
+    """What orders of a signal name as their cause: ``signal/ID/SOURCE``."""
+    return f"signal/{signal.signal_id}/{signal.source}"
+
+
+def source_of(cause: str) -> str:
+    """The source in a cause of :func:`signal_cause`."""
+    return cause.split("/", 2)[-1]
+
+
 class Outcome(StrEnum):
     """What became of a signal for one subscriber."""
 

@@ -13,7 +13,7 @@ from tradekit.domain.changes import Changes
 from tradekit.domain.errors import Busy, StorageFailed, Temporary
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.sessions import SessionState
-from tradekit.domain.signals import Signal
+from tradekit.domain.signals import Signal, signal_cause
 from tradekit.engine.directory import Directory
 from tradekit.engine.lanes import Completed, Envelope, Slot
 from tradekit.engine.orchestrator import Orchestrator
@@ -160,7 +160,7 @@ class Fanout:
             slots.release()
 
     def _offer(self, signal: Signal, held: list[Slot], done: Callable[[Slot, Exception | None], None]) -> None:
-        cause, now_s = f"signal/{signal.signal_id}", self._clock.monotonic()
+        cause, now_s = signal_cause(signal), self._clock.monotonic()
 
         def handler(state: SessionState, ctx: Context) -> Decision:
             return deliver(state, signal, ctx)

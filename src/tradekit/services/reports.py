@@ -12,15 +12,16 @@ from tradekit.domain.portfolio import LedgerEntry, Position, Trade, book
 from tradekit.domain.protections import after_trade
 from tradekit.domain.replies import Reply
 from tradekit.domain.sessions import ClosedTrade, Guard, SessionState, find_order, on_account, replace_order, replace_position
-from tradekit.domain.signals import Delivery, Outcome
+from tradekit.domain.signals import Delivery, Outcome, source_of
 from tradekit.domain.triggers import STOPS
 from tradekit.domain.usage import commit, release
 from tradekit.domain.users import UserSettings
 from tradekit.services.amend import place_amended
+from tradekit.services.controls import came_too_late
 from tradekit.services.decisions import Context, Decision, Read, unchanged
 from tradekit.services.exits import armed_again, protect, sold
 from tradekit.services.quotas import begin_day
-from tradekit.services.trading import flatten, order_notice
+from tradekit.services.trading import cancel_these, flatten, order_notice
 from tradekit.services.triggers import go_on
 from tradekit.services.users import audit
 
@@ -135,6 +136,8 @@ def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: 
     decision = Decision(
         state=state, changes=together(changes, exits), notices=(*_notices(state, order, moved, trades, ctx), *told), result=moved
     )
+    if came_too_late(state, order, moved, ctx):
+        return _then(decision, cancel_these(decision.state, (moved,), ctx))
     if moved.is_open:
         return decision
     if moved.side is Side.SELL:
@@ -185,7 +188,7 @@ def _book(
         held = next((position for position in positions if position.symbol == fill.symbol), None)
         booked = book(fill, session.cash, held, order.account)
         if held is None and booked.position is not None and order.signal_id:
-            booked = replace(booked, position=replace(booked.position, source=order.cause.split("/", 2)[-1]))
+            booked = replace(booked, position=replace(booked.position, source=source_of(order.cause)))
         positions = replace_position(positions, fill.symbol, booked.position)
         session = replace(session, cash=booked.cash, realized_today=session.realized_today + booked.realized)
         ledger.append(booked.ledger)

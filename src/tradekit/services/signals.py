@@ -11,10 +11,9 @@ from tradekit.domain.errors import BadInput, NotFound, NotPermitted, OrderDenied
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import OrderType, Side
 from tradekit.domain.replies import Priority, Reply
-from tradekit.domain.risk import Check, OrderRequest
-from tradekit.domain.rules import RULE_PREFIX
+from tradekit.domain.risk import Check, OrderRequest, lacks_feature
 from tradekit.domain.sessions import SessionState
-from tradekit.domain.signals import Delivery, Outcome, Signal, Subscription
+from tradekit.domain.signals import Delivery, Outcome, Signal, Subscription, signal_cause
 from tradekit.domain.users import Role, Sizing
 from tradekit.services.decisions import Context, Decision, Source, refused, unchanged
 from tradekit.services.trading import close, place
@@ -92,12 +91,9 @@ def deliver(state: SessionState, signal: Signal, ctx: Context) -> Decision:
     """Decide what a signal means for one subscriber: an order, or a coded reason why not. The result is the Delivery."""
     if state.user is None:
         return unchanged(state)
-    reason = _not_wanted(state, signal, ctx)
-    if reason == Check.SIGNAL_EXPIRED:
-        return _without_order(state, signal, Outcome.EXPIRED, reason, {}, ctx)
-    if reason:
-        return _without_order(state, signal, Outcome.SKIPPED, reason, {}, ctx)
-    cause = f"signal/{signal.signal_id}"
+    if reason := _not_wanted(state, signal) or (_exit_held_up(state, signal, ctx) if signal.side is Side.SELL else ""):
+        return _without_order(state, signal, _outcome(reason), reason, {}, ctx)
+    cause = signal_cause(signal)
     if signal.side is Side.SELL:
         if state.position(signal.symbol) is None:
             return _without_order(state, signal, Outcome.SKIPPED, "NO_POSITION", {}, ctx)
@@ -108,7 +104,7 @@ def deliver(state: SessionState, signal: Signal, ctx: Context) -> Decision:
         decision = place(state, request, ctx, signal=signal, cause=cause)
     if decision.error is not None:
         reason, facts = _reason_of(decision.error)
-        return _without_order(decision.state, signal, Outcome.SKIPPED, reason, facts, ctx)
+        return _without_order(decision.state, signal, _outcome(reason), reason, facts, ctx)
     order = decision.submit[0]
     outcome = _delivery(state, signal, Outcome.EXECUTED, "", {}, ctx, order.client_order_id)
     return replace(decision, changes=replace(decision.changes, deliveries=(outcome,)), result=outcome)
@@ -119,19 +115,25 @@ def not_decided(state: SessionState, signal: Signal, ctx: Context) -> Decision:
     return _without_order(state, signal, Outcome.FAILED, "INTERNAL_ERROR", {}, ctx)
 
 
-def _not_wanted(state: SessionState, signal: Signal, ctx: Context) -> str:
+def _not_wanted(state: SessionState, signal: Signal) -> str:
     wish = next((held for held in state.subscriptions if held.source == signal.source), None)
     if wish is None:
         return "NOT_SUBSCRIBED"
-    if ctx.now_ms >= signal.expires_ms:
-        return Check.SIGNAL_EXPIRED
     if (wish.symbols and signal.symbol not in wish.symbols) or (state.settings.symbols and signal.symbol not in state.settings.symbols):
         return "NOT_SUBSCRIBED_SYMBOL"
-    if signal.advanced and not ctx.limits(state).advanced_signals:
-        return Check.TIER_FEATURE
-    if signal.source.startswith(RULE_PREFIX) and not ctx.limits(state).custom_strategies:
-        return Check.TIER_FEATURE
     return ""
+
+
+def _exit_held_up(state: SessionState, signal: Signal, ctx: Context) -> str:
+    """Exits skip a downgrade: what the source has bought it may sell, whatever the plan is by now."""
+    held = state.position(signal.symbol)
+    if lacks_feature(signal, ctx.limits(state)) and (held is None or held.source != signal.source):
+        return Check.TIER_FEATURE
+    return Check.SIGNAL_EXPIRED if ctx.now_ms >= signal.expires_ms else ""
+
+
+def _outcome(reason: str) -> Outcome:
+    return Outcome.EXPIRED if reason == Check.SIGNAL_EXPIRED else Outcome.SKIPPED
 
 
 def _reason_of(error: TradekitError) -> tuple[str, dict[str, str]]:
@@ -155,9 +157,10 @@ def _quote_to_spend(state: SessionState, size: Decimal, ctx: Context) -> Decimal
     if settings.sizing is Sizing.QUOTE_AMOUNT:
         return size
     equity_part = ctx.equity(state) * size / HUNDRED
-    if settings.sizing is Sizing.RISK_PERCENT and settings.stop_loss_pct:
-        return equity_part / (settings.stop_loss_pct / HUNDRED)
-    return equity_part
+    if settings.sizing is Sizing.PERCENT_OF_EQUITY:
+        return equity_part
+    stop_pct = settings.bracket.stop_pct
+    return equity_part / (stop_pct / HUNDRED) if stop_pct else ZERO
 
 
 def _delivery(

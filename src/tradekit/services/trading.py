@@ -47,12 +47,16 @@ def place(
 ) -> Decision:
     """Check an order and, if it may be sent, set aside what it needs and hand it to the gateway.
 
-    The result is the Order; the error is OrderDenied with the code of the check, or Duplicate when this cause already made it.
+    The result is the Order; the error is OrderDenied with the code of the check, or Duplicate when this cause already made it
+    (of an entry by a signal: OrderDenied ``DUPLICATE_SIGNAL``).
     A buy is an entry and holds a reservation of the daily quota; a sell is an exit and needs none.
     """
     user = need_user(state)
     state = begin_day(state, ctx)
     request = _completed(request, state, ctx)
+    cause = cause or ctx.cause
+    order_id = client_order_id(user.user_id, cause, leg)
+    duplicate = state.order(order_id) is not None
     case = Case(
         request,
         state,
@@ -64,13 +68,12 @@ def place(
         ctx.now_ms,
         ctx.settled(state),
         account_problem(state, ctx),
-        signal.source if signal else "",
+        signal,
+        duplicate,
     )
     if denial := assess(case):
         return denied(state, denial, request, ctx)
-    cause = cause or ctx.cause
-    order_id = client_order_id(user.user_id, cause, leg)
-    if state.order(order_id) is not None:
+    if duplicate:
         return refused(state, Duplicate(kind="order", name=order_id))
     entry = request.side is Side.BUY
     terms = _terms(request, state, ctx)
@@ -79,7 +82,7 @@ def place(
         client_order_id=order_id,
         user_id=user.user_id,
         partition=user.partition,
-        cause=f"{cause}/{signal.source}" if signal else cause,
+        cause=cause,
         symbol=request.symbol,
         side=request.side,
         type=request.type,
