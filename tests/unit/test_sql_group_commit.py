@@ -206,3 +206,20 @@ async def test_commit_raises_what_the_writer_answered() -> None:
             await commits.commit(rows("known"))
         await commits.commit(rows("new"))
         tasks.cancel_scope.cancel()
+
+
+async def test_a_disk_that_fails_is_trouble_until_something_is_written() -> None:
+    writer = RecordingWriter()
+    commits = group_commit(writer)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(commits.run)
+        assert commits.trouble == ""
+        writer.failing = OSError("no space left")
+        with pytest.raises(StorageFailed):
+            await commits.commit(rows("lost"))
+        assert "no space left" in commits.trouble
+        writer.failing, writer.guilty = None, "refused"
+        with pytest.raises(Duplicate):
+            await commits.commit(rows("refused"))
+        assert commits.trouble == ""
+        tasks.cancel_scope.cancel()

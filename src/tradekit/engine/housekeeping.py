@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 import anyio
+import msgspec
 
 from tradekit.domain.alerts import MetricSample
 from tradekit.domain.changes import Changes
@@ -13,6 +14,7 @@ from tradekit.domain.inbox import LaneClass
 from tradekit.domain.performance import DayPerformance
 from tradekit.domain.sessions import SessionState
 from tradekit.domain.usage import day_at
+from tradekit.engine.custody import Rechecked
 from tradekit.engine.health import HealthMonitor
 from tradekit.engine.lanes import Envelope
 from tradekit.engine.numbers import Numbers
@@ -27,8 +29,11 @@ from tradekit.services.quotas import begin_day
 log = logging.getLogger(__name__)
 
 HEALTH_EVERY_S = 30.0
+TROUBLE_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 60.0
 TIDY_EVERY_S = 3600.0
+RECHECK_EVERY_S = 3600.0
+"""Keys are due a day after they were confirmed; looking every hour spreads them over the day."""
 METRICS_KEPT_MS = 30 * 86_400_000
 INBOX_KEPT_MS = 86_400_000
 PAGE_USERS = 500
@@ -47,10 +52,13 @@ class Housekeeping:
         sessions: Sessions,
         orchestrator: Orchestrator,
         metrics: Callable[[], dict[str, float]],
+        recheck_keys: Callable[[], Awaitable[Rechecked]],
     ) -> None:
         self._storage, self._clock, self._health, self._numbers = storage, clock, health, numbers
         self._sessions, self._orchestrator, self._metrics = sessions, orchestrator, metrics
+        self._recheck_keys = recheck_keys
         self._performance_since_ms = clock.now_ms() - 86_400_000
+        self._writing_troubled = False
         self.active_alerts = 0
         self.critical_alerts = 0
 
@@ -58,8 +66,10 @@ class Housekeeping:
         """Work until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._every, HEALTH_EVERY_S, self.look)
+            tasks.start_soon(self._every, TROUBLE_EVERY_S, self.look_at_writing)
             tasks.start_soon(self._every, PERFORMANCE_EVERY_S, self.perform)
             tasks.start_soon(self._every, TIDY_EVERY_S, self.tidy)
+            tasks.start_soon(self._every, RECHECK_EVERY_S, self.recheck)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         while True:
@@ -87,6 +97,13 @@ class Housekeeping:
         self.active_alerts = len(still)
         self.critical_alerts = sum(alert.severity == "critical" for alert in still)
         return report
+
+    async def look_at_writing(self) -> None:
+        """A full disk shows in the health at once, and that it has room again."""
+        trouble = bool(self._storage.trouble)
+        if trouble is not self._writing_troubled:
+            self._writing_troubled = trouble
+            await self.look()
 
     async def perform(self) -> None:
         """Bring ``user_performance`` up to date for everyone who traded lately, and turn the day of sessions in memory."""
@@ -126,6 +143,14 @@ class Housekeeping:
                 )
             except TradekitError:
                 log.info("user %s is busy; the day turns with their next message", state.user_id)
+
+    async def recheck(self) -> None:
+        """Ask venues again about keys they confirmed a day ago or never."""
+        told = await self._recheck_keys()
+        if told.refused or told.unanswered:
+            log.warning("keys checked again: %s confirmed, %s turned down, %s without an answer", *msgspec.structs.astuple(told))
+        elif told.verified:
+            log.info("keys checked again: %s confirmed", told.verified)
 
     async def tidy(self) -> None:
         """Delete what retention no longer keeps, and messages nobody can be sent any more."""

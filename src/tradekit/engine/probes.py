@@ -5,15 +5,14 @@ from typing import Any, Protocol
 from tradekit.domain.health import Finding, HealthStatus, graded
 from tradekit.engine.directory import Directory
 from tradekit.engine.fanout import Fanout
-from tradekit.engine.gateway import Gateway
 from tradekit.engine.health import HealthMonitor
 from tradekit.engine.market import Market
 from tradekit.engine.orchestrator import Orchestrator
 from tradekit.engine.outbox import Outbox
 from tradekit.engine.sessions import Sessions
+from tradekit.engine.standing import Standing, standing_checks
 from tradekit.engine.telemetry import Telemetry
 from tradekit.ports.clock import Clock
-from tradekit.ports.exchange import Exchange
 from tradekit.ports.storage import Storage
 
 MARKET_STALE_S = 300
@@ -24,11 +23,10 @@ DATABASE_DEAD_MS = 4_000.0
 LATENCY_TARGET_MS = 100.0
 
 
-class Engine(Protocol):
+class Engine(Standing, Protocol):
     """The parts that are looked at."""
 
     storage: Storage
-    exchange: Exchange
     market: Market
     clock: Clock
     telemetry: Telemetry
@@ -36,7 +34,6 @@ class Engine(Protocol):
     sessions: Sessions
     health: HealthMonitor
     outbox: Outbox
-    gateway: Gateway
     orchestrator: Orchestrator
     fanout: Fanout
     started_ms: int
@@ -53,6 +50,8 @@ def add_checks(service: Engine) -> None:
         started = service.clock.monotonic()
         await service.storage.ping()
         took_ms = (service.clock.monotonic() - started) * 1000
+        if trouble := service.storage.trouble:
+            return Finding(status=HealthStatus.UNHEALTHY, detail=f"nothing can be written: {trouble}. What was acknowledged is kept")
         return graded(round(took_ms, 2), DATABASE_SLOW_MS, DATABASE_DEAD_MS, f"answers in {took_ms:.1f} ms", "ms")
 
     async def orchestrator() -> Finding:
@@ -72,17 +71,17 @@ def add_checks(service: Engine) -> None:
         if service.market.ended:
             return Finding(status=HealthStatus.HEALTHY, detail="the replay has ended; its last prices stand")
         age_s = (service.clock.now_ms() - last_ms) / 1000
-        return graded(round(age_s, 1), MARKET_STALE_S, MARKET_STALE_S * 12, f"last {service.market.source} price {age_s:.0f} s ago", "s")
+        return graded(round(age_s, 1), MARKET_STALE_S, MARKET_STALE_S * 12, f"{service.market.origin}; last price {age_s:.0f} s ago", "s")
 
-    async def venue() -> Finding:
-        unresolved = service.gateway.unresolved
-        name = service.exchange.capabilities.venue
-        return graded(unresolved, 10, 1000, f"{name}: {unresolved} orders being asked about", "orders")
+    async def network() -> Finding:
+        if service.market.source != "live":
+            return Finding(status=HealthStatus.DISABLED, detail="prices come from this machine")
+        return await market()
 
-    for name, check in {"database": database, "orchestrator": orchestrator, "queues": queues, "market": market, "venue": venue}.items():
+    checks = {"database": database, "orchestrator": orchestrator, "queues": queues, "market": market, "network": network}
+    for name, check in {**checks, **standing_checks(service)}.items():
         monitor.add(name, check)
     monitor.disabled("bot", "no TELEGRAM_BOT_TOKEN; the terminal chat works without one")
-    monitor.disabled("network", "nothing outside this machine is used")
 
 
 def statistics(service: Engine) -> dict[str, Any]:
@@ -104,6 +103,9 @@ def statistics(service: Engine) -> dict[str, Any]:
             "deliveries": counts["deliveries"],
             "refused": counts["decisions.refused"],
             "unresolved": service.gateway.unresolved,
+            "accounts": service.reconciler.known,
+            "unsettled": service.reconciler.unsettled,
+            "controls": len(service.board.controls),
         },
         "messages": {
             "received": counts["messages.received"],
@@ -137,7 +139,12 @@ def statistics(service: Engine) -> dict[str, Any]:
             "disk_usage": host.disk_percent,
             "uptime_s": (service.clock.now_ms() - service.started_ms) // 1000,
         },
-        "market": {"source": service.market.source, "symbols": list(service.market.symbols()), "last_ms": service.market.last_ms},
+        "market": {
+            "source": service.market.source,
+            "origin": service.market.origin,
+            "symbols": list(service.market.symbols()),
+            "last_ms": service.market.last_ms,
+        },
     }
 
 

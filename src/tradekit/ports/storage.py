@@ -204,3 +204,7 @@ class Storage(Reader, Protocol):
     @property
     def queued(self) -> int:
         """Commits waiting or being written."""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written just now, such as a full disk; empty while writing works."""

@@ -26,6 +26,8 @@ BULK_ROWS_BESIDE_COMMANDS = 100
 """A bulk commit of more rows lets groups with commands go first."""
 BULK_WAITS_MAX = 4
 """Groups with commands that a bulk commit lets go first before it goes along all the same."""
+SLOW_S = 3.0
+"""A write that takes longer is trouble."""
 
 
 class Writer(Protocol):
@@ -67,6 +69,8 @@ class GroupCommit:
         self._bulk: deque[_Ticket] = deque()
         self._bulk_waits = 0
         self._in_flight = 0
+        self._began_s = 0.0
+        self._failure = ""
         self._wake = anyio.Event()
         self._stopped = False
         self.groups = 0
@@ -78,6 +82,12 @@ class GroupCommit:
     def queued(self) -> int:
         """Commits waiting or being written."""
         return len(self._commands) + len(self._bulk) + self._in_flight
+
+    @property
+    def trouble(self) -> str:
+        """See :attr:`tradekit.ports.storage.Storage.trouble`."""
+        took_s = anyio.current_time() - self._began_s if self._in_flight else 0.0
+        return f"a write has taken {took_s:.0f} s so far" if took_s > SLOW_S else self._failure
 
     def submit(self, changes: Changes, done: Done, *, bulk: bool = False) -> None:
         """See :meth:`tradekit.ports.storage.Storage.submit`.
@@ -130,7 +140,7 @@ class GroupCommit:
     async def _write_group(self) -> None:
         tickets = self._next_group()
         group = [ticket.changes for ticket in tickets]
-        self._in_flight = len(tickets)
+        self._in_flight, self._began_s = len(tickets), anyio.current_time()
         try:
             with anyio.CancelScope(shield=True):
                 outcomes = await self._write(group)
@@ -138,8 +148,17 @@ class GroupCommit:
             log.exception("writing %d commits failed", len(group))
             outcomes = [StorageFailed(reason=repr(error)) for _ in group]
         self._in_flight = 0
+        self._note(outcomes)
         self.groups += 1
         self._answer(tickets, outcomes)
+
+    def _note(self, outcomes: Sequence[TradekitError | None]) -> None:
+        failure = next((error.reason for error in outcomes if isinstance(error, StorageFailed)), "")
+        if failure and not self._failure:
+            log.error("nothing can be written: %s", failure)
+        elif self._failure and not failure:
+            log.warning("writing works again")
+        self._failure = failure
 
     async def _write(self, group: list[Changes]) -> list[TradekitError | None]:
         if self._inline:

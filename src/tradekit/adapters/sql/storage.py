@@ -52,6 +52,10 @@ class SqlStorage(SqlReader):
         return self._group_commit.queued
 
     @property
+    def trouble(self) -> str:
+        return self._group_commit.trouble
+
+    @property
     def groups(self) -> int:
         """Transactions so far."""
         return self._group_commit.groups
