@@ -25,6 +25,8 @@ from benchmarks import (
     p11_idle,
     p12_start,
     p13_telegram,
+    p16_order_path,
+    p17_reconcile,
 )
 from benchmarks.measure import Options, Result
 from benchmarks.table import lines
@@ -42,7 +44,7 @@ ROWS: dict[str, Row] = {
     module.ROW: module  # type: ignore[misc]
     for module in (
         p01_demo, p02_memory, p03_session, p04_fanout, p05_backtest, p06_quota,
-        p08_writes, p09_health, p10_help, p11_idle, p12_start, p13_telegram,
+        p08_writes, p09_health, p10_help, p11_idle, p12_start, p13_telegram, p16_order_path, p17_reconcile,
     )
 }  # fmt: skip
 

@@ -57,7 +57,7 @@ def main(data: str, trades: str, fast: int, slow: int, cash: float, quote: int, 
         writer = csv.writer(text)
         for row in result["_trades"].itertuples():
             writer.writerow((row.EntryBar, row.ExitBar, row.EntryPrice, row.ExitPrice, row.Size, row.PnL))
-    print(json.dumps({"per_s": len(bars) / took, "trades": len(result["_trades"])}))
+    print(json.dumps({"per_s": len(bars) / took, "trades": len(result["_trades"]), "process_s": time.process_time()}))
 
 
 if sys.argv[1] == "present":

@@ -7,8 +7,21 @@ import typer
 
 
 def backtest(
-    strategy: Annotated[str, typer.Argument(help="Name of a strategy, or a class of yours as FILE.py:CLASS or MODULE:CLASS")],
     data: Annotated[str, typer.Option("--data", metavar="[SYMBOL=]PATH[,...]", help="Recorded bars: CSV, plain or gzipped")],
+    strategy: Annotated[
+        str | None,
+        typer.Argument(
+            help="ema-cross, rsi-reversion, donchian-breakout, dca, grid, the name of a plug-in, or a class of yours as FILE.py:CLASS or "
+            "MODULE:CLASS",
+            show_default=False,
+        ),
+    ] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            "--rule", metavar="TEXT", help="Instead of a strategy a rule, as in 'buy when rsi(14) crosses above 30'", show_default=False
+        ),
+    ] = None,
     begin: Annotated[
         str | None, typer.Option("--from", metavar="DATE", help="First bar, as in 2022-01-15 or 2022-01-15T12:00 (UTC)", show_default=False)
     ] = None,
@@ -61,7 +74,8 @@ def backtest(
 
     backtest_run.run(
         backtest_run.Request(
-            strategy=strategy,
+            strategy=strategy or "",
+            rule=rule,
             data=data,
             begin=begin,
             end=end,

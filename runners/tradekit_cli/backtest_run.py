@@ -32,9 +32,11 @@ from tradekit.backtest import (
 )
 from tradekit.backtest.report import number, percent, rows, shown
 from tradekit.backtest.series import day
-from tradekit.bootstrap import open_recordings
+from tradekit.bootstrap import open_indicators, open_recordings
 from tradekit.domain.errors import BadInput
 from tradekit.domain.matching import MatchingModel
+from tradekit.ports.strategy import Strategy
+from tradekit.strategies.rule import rule_strategy
 from tradekit_cli.output import note, result, result_json, table
 from tradekit_cli.progress import Progress
 
@@ -47,6 +49,8 @@ class Request:
     """The command's options as they were typed."""
 
     strategy: str
+    """Empty with a rule."""
+    rule: str | None
     data: str
     begin: str | None
     end: str | None
@@ -73,12 +77,14 @@ def run(request: Request) -> None:
     """
     options, fixed, grid = _options(request), catalog.pairs(request.parameters, "parameter"), catalog.grid(request.sweep)
     if not grid:
-        build(request.strategy, fixed)
+        _strategy(request, fixed)
+    elif request.rule is not None:
+        raise _no_parameters("sweep", request.sweep[0])
     series = _data(request)
     if request.report is not None:
         files.prepare(request.report)
     if request.check_lookahead:
-        compared = check_lookahead(build(request.strategy, fixed), series)
+        compared = check_lookahead(_strategy(request, fixed), series)
         note(f"no look-ahead: {compared} signals stay the same when later bars are withheld")
     if request.folds is not None:
         _walk_forward(request, series, options, fixed, grid)
@@ -86,6 +92,24 @@ def run(request: Request) -> None:
         _sweep(request, series, options, fixed, grid)
     else:
         _single(request, series, options, fixed)
+
+
+def _strategy(request: Request, parameters: Mapping[str, str]) -> Strategy:
+    """The strategy or the rule that is asked for."""
+    if request.rule is None:
+        if not request.strategy:
+            hint = f"name one of {', '.join(catalog.names())}, or give --rule"
+            raise BadInput(field="strategy", value="", problem="is missing", hint=hint)
+        return build(request.strategy, parameters, indicators=open_indicators())
+    if request.strategy:
+        raise BadInput(field="strategy", value=request.strategy, problem="cannot be given beside --rule", hint="leave one of the two out")
+    if parameters:
+        raise _no_parameters("parameter", next(iter(parameters)))
+    return rule_strategy(request.rule, open_indicators())
+
+
+def _no_parameters(field: str, value: str) -> BadInput:
+    return BadInput(field=field, value=value, problem="cannot be used: a rule has no parameters", hint="write the numbers into the rule")
 
 
 def _options(request: Request) -> Options:
@@ -116,7 +140,7 @@ def _data(request: Request) -> list[Series]:
 
 def _single(request: Request, series: list[Series], options: Options, fixed: Mapping[str, str]) -> None:
     with Progress("bars") as progress:
-        report = run_backtest(build(request.strategy, fixed), series, options, progress=progress)
+        report = run_backtest(_strategy(request, fixed), series, options, progress=progress)
     written = _write(request, report, series)
     if request.as_json:
         result_json({**report.document(), "parameters": fixed})
@@ -129,7 +153,7 @@ def _single(request: Request, series: list[Series], options: Options, fixed: Map
 def _sweep(request: Request, series: list[Series], options: Options, fixed: Mapping[str, str], grid: Mapping[str, Sequence[str]]) -> None:
     with Progress("runs") as progress:
         tried = sweep(
-            partial(build, request.strategy),
+            partial(build, request.strategy, indicators=open_indicators()),
             grid,
             series,
             options,
@@ -144,7 +168,7 @@ def _sweep(request: Request, series: list[Series], options: Options, fixed: Mapp
     if not made:
         raise BadInput(field="sweep", value=" ".join(request.sweep), problem="has no combination that works", hint="choose other values")
     if request.report is not None:
-        best = build(request.strategy, made[0].parameters)
+        best = _strategy(request, made[0].parameters)
         for path in _write(request, run_backtest(best, series, options), series):
             note(f"wrote {path} (best parameters)")
     if request.as_json:
@@ -163,7 +187,7 @@ def _walk_forward(
     assert request.folds is not None
     with Progress("runs") as progress:
         folds = walk_forward(
-            partial(build, request.strategy),
+            partial(build, request.strategy, indicators=open_indicators()),
             grid,
             series,
             options,

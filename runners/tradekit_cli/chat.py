@@ -138,8 +138,8 @@ def at_prompt(conversation: Conversation) -> None:
     """Ask for lines until the person ends the conversation with Ctrl-D."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - gives input() editing and history
-    market = {"simulated": "simulated prices", "replay": "recorded prices"}.get(conversation.welcome.market, "live prices")
-    note(f"tradekit {conversation.welcome.version}, {market}.")
+    welcome = conversation.welcome
+    note(f"tradekit {welcome.version}, prices: {welcome.prices or welcome.market}.")
     note("/start begins, /help lists the commands, the number of a button presses it, Ctrl-D ends.\n")
     while not conversation.ended:
         try:

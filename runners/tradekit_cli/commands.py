@@ -1,12 +1,14 @@
 """Names and options of the commands; each imports what it does when it is called."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tradekit_cli.backtest import backtest
+from tradekit_cli.rules import rules
 
 if TYPE_CHECKING:
     from tradekit.config import Settings
@@ -18,11 +20,28 @@ Data = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 Feed = Annotated[
     str | None,
-    typer.Option(metavar="FEED", help="simulated (default), or replay:[SYMBOL=]PATH[,...] for recorded bars", show_default=False),
+    typer.Option(
+        metavar="FEED",
+        help="auto (default: live if the venue answers, else simulated), simulated, ccxt:VENUE[:SYMBOL,...] for live prices, or "
+        "replay:[SYMBOL=]PATH[,...] for recorded bars",
+        show_default=False,
+    ),
+]
+MadeUpFeed = Annotated[
+    str | None,
+    typer.Option("--feed", metavar="FEED", help="simulated (default), or replay:[SYMBOL=]PATH[,...] for recorded bars", show_default=False),
 ]
 Speed = Annotated[
     float | None, typer.Option(metavar="X", help="Replay X times as fast as recorded (default: one bar per second)", show_default=False)
 ]
+
+
+class DemoVenue(StrEnum):
+    """Where the orders of a demo go."""
+
+    PAPER = "paper"
+    LOOPBACK = "loopback"
+
 
 users = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the users.")
 config = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the settings.")
@@ -39,6 +58,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
     app.add_typer(users, name="users")
     app.add_typer(keys, name="keys")
+    app.add_typer(rules, name="rules")
     app.add_typer(config, name="config")
     app.add_typer(db, name="db")
 
@@ -71,13 +91,14 @@ def up(
 
 def chat(
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are; a new name becomes a new user with /start")],
+    feed: Feed = None,
     data: Data = None,
 ) -> None:
     """Talk to the service as a user would.
 
     At a prompt, or line by line from a pipe. Uses the running service, or opens the data directory itself.
     """
-    settings = load(data)
+    settings = load(data, {"feed": feed})
     from tradekit_cli import chat as client
 
     client.run(settings, client.checked_name(name))
@@ -87,8 +108,14 @@ def demo(
     users: Annotated[int, typer.Option(min=1, help="Simulated users")] = 100,
     seconds: Annotated[float, typer.Option(min=1, help="Length of the load")] = 30,
     seed: Annotated[int, typer.Option(help="Seed of the load")] = 1,
-    feed: Feed = None,
+    feed: MadeUpFeed = None,
     speed: Speed = None,
+    venue: Annotated[
+        DemoVenue, typer.Option(help="Where orders go: paper, or loopback for a venue's server on this machine with a key for everybody")
+    ] = DemoVenue.PAPER,
+    faults: Annotated[
+        str, typer.Option(metavar="none|all|LIST", help="What goes wrong at the loopback venue; LIST: names with commas")
+    ] = "none",
     telegram_limit: Annotated[int, typer.Option(min=1, help="Messages per second the Bot API server allows")] = 1000,
     keep: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the database and the load's log in this directory", show_default=False)
@@ -100,12 +127,21 @@ def demo(
 ) -> None:
     """Put the service under load and measure it.
 
-    A Bot API server on this machine stands for Telegram. Exits 1 if anything failed, was lost or was duplicated.
+    A Bot API server on this machine stands for Telegram. Exits 1 if anything failed, was lost or duplicated, or never settled.
     """
     from tradekit_cli.demo import run
 
     code = run(
-        users=users, seconds=seconds, seed=seed, feed=feed, speed=speed, telegram_limit=telegram_limit, keep=keep or data, as_json=as_json
+        users=users,
+        seconds=seconds,
+        seed=seed,
+        feed=feed,
+        speed=speed,
+        telegram_limit=telegram_limit,
+        keep=keep or data,
+        as_json=as_json,
+        venue=venue.value,
+        faults=faults,
     )
     raise typer.Exit(code)
 
@@ -114,6 +150,9 @@ def simulate(
     users: Annotated[int, typer.Option(min=1, help="Simulated users")] = 200,
     hours: Annotated[float, typer.Option(min=0.01, help="Simulated time")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of everything that happens")] = 1,
+    faults: Annotated[
+        str, typer.Option(metavar="all|none|LIST", help="What may go wrong; LIST has commas, an unknown name lists them all")
+    ] = "all",
     trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every step to this file", show_default=False)] = None,
     as_json: Json = False,
     data: Annotated[Path | None, typer.Option("--data", hidden=True, help="Not used: nothing is kept")] = None,
@@ -124,7 +163,7 @@ def simulate(
     """
     from tradekit_cli.simulate import run
 
-    code = run(users=users, hours=hours, seed=seed, trace=trace, as_json=as_json)
+    code = run(users=users, hours=hours, seed=seed, faults=faults, trace=trace, as_json=as_json)
     raise typer.Exit(code)
 
 

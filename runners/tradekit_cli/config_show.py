@@ -1,12 +1,13 @@
 """``tradekit config show``."""
 
 from tradekit.config import Settings
+from tradekit_cli.feeds import with_default_feed
 from tradekit_cli.output import result, result_json, table
 
 
 def show(settings: Settings, *, origin: bool, as_json: bool) -> None:
     """Print every setting; secrets are masked."""
-    rows = settings.describe()
+    rows = with_default_feed(settings).describe()
     if as_json:
         result_json([row if origin else {"name": row.name, "value": row.value} for row in rows])
     elif origin:

@@ -6,6 +6,7 @@ that is, whatever the operator must change before the command can work.
 
 from collections.abc import Iterator
 
+from tradekit.chat.render import fill
 from tradekit.chat.texts import text_for
 from tradekit.config import SeveralConfigurationErrors
 from tradekit.domain.errors import (
@@ -18,6 +19,7 @@ from tradekit.domain.errors import (
     KeyRefused,
     NotFound,
     OperatorError,
+    RuleRefused,
     SchemaMismatch,
     SealBroken,
     StorageFailed,
@@ -65,6 +67,8 @@ def words(error: TradekitError) -> str:
             return _line(f"there is no {error.kind} {error.name}", "")
         case KeyRefused():
             return f"{error.check}: {text_for(f'error.{error.check.lower()}').replace('{venue}', error.venue or 'the venue')}"
+        case RuleRefused():
+            return _refused_rule(error)
         case SealBroken():
             return _line(f"the {error.what} does not open with the key-encryption key {error.key_id}", error.fix)
         case StorageFailed():
@@ -77,6 +81,13 @@ def words(error: TradekitError) -> str:
             return _line(f"{error.venue} did not answer{': ' + error.reason if error.reason else ''}", "")
         case _:
             return _line(str(error), "")
+
+
+def _refused_rule(error: RuleRefused) -> str:
+    said = fill(text_for(f"error.{error.check.lower()}"), error.detail, "en")
+    if "text" not in error.detail or "column" not in error.detail:
+        return f"{error.check}: {said}"
+    return f"{error.check}: {said}\n  {error.detail['text']}\n  {'^':>{int(error.detail['column'])}}"
 
 
 def _line(problem: str, fix: str) -> str:

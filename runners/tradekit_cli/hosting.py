@@ -13,6 +13,7 @@ from tradekit.app import Tradekit
 from tradekit.config import Settings
 from tradekit.domain.users import Identity
 from tradekit_cli import wire
+from tradekit_cli.feeds import with_default_feed
 from tradekit_cli.key_desk import KeyDesk
 from tradekit_cli.terminal import TerminalMessenger, TerminalServer
 
@@ -28,6 +29,7 @@ async def hosted(settings: Settings) -> AsyncIterator[Tradekit]:
 
     :raises ConfigurationError: DataDirectoryInUse, SchemaMismatch and other errors of the operator, before anything is served.
     """
+    settings = with_default_feed(settings)
     async with Tradekit.open(settings) as tk, anyio.create_task_group() as tasks:
         tasks.start_soon(tk.serve)
         await tasks.start(terminals(tk, settings).serve)
@@ -49,7 +51,7 @@ def terminals(tk: Tradekit, settings: Settings) -> TerminalServer:
         quiet=quiet,
         messenger=messenger,
         on_attach=lambda identity: tk.outbox.wake(identity.transport, identity.external_id),
-        welcome=wire.Welcome(version=__version__, market=tk.market.source),
+        welcome=wire.Welcome(version=__version__, market=tk.market.source, prices=tk.market.origin),
         operate=KeyDesk(tk, settings).operate,
     )
 

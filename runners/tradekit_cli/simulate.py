@@ -4,19 +4,21 @@ import sys
 from pathlib import Path
 
 from tradekit.domain.errors import DataError
-from tradekit.testing.simulation import Plan, Report, simulate
+from tradekit.testing.simulation import Plan, Report, faults_named, simulate
 from tradekit_cli.output import note, result, result_json
 
 BAR_WIDTH = 40
 
 
-def run(*, users: int, hours: float, seed: int, trace: Path | None, as_json: bool) -> int:
+def run(*, users: int, hours: float, seed: int, faults: str, trace: Path | None, as_json: bool) -> int:
     """Run one simulation and print what came of it; 1 if an invariant was violated.
 
+    :raises BadInput: there is no such fault.
     :raises DataError: the trace cannot be written.
     """
+    rates = faults_named(faults)
     try:
-        report = simulate(Plan(users=users, hours=hours, seed=seed, trace=trace, progress=Progress()))
+        report = simulate(Plan(users=users, hours=hours, seed=seed, faults=rates, trace=trace, progress=Progress()))
     except OSError as error:
         if trace is None or error.filename != str(trace):
             raise
@@ -28,7 +30,7 @@ def run(*, users: int, hours: float, seed: int, trace: Path | None, as_json: boo
     if not report.violations:
         return 0
     note(f"tradekit: {len(report.violations)} violations with seed {seed}; to see every step of this run:")
-    note(f"  tradekit simulate --users {users} --hours {hours:g} --seed {seed} --trace trace.jsonl")
+    note(f"  tradekit simulate --users {users} --hours {hours:g} --seed {seed} --faults {faults} --trace trace.jsonl")
     return 1
 
 
@@ -51,11 +53,13 @@ class Progress:
 
 
 def _told(report: Report) -> str:
-    faults = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.faults.items()) or "none"
+    faults = ", ".join(f"{count} {name}" for name, count in report.faults.items()) or "none"
     lines = [
         f"{report.users} users, {report.hours:g} hours, seed {report.seed}: {report.cpu_s:.1f} CPU seconds",
         f"{report.commands} commands, {report.orders} orders, {report.fills} fills, {report.signals} signals, "
         f"{report.deliveries} deliveries, {report.sent} messages sent, {report.restarts} restarts",
+        f"{report.live_orders} of the orders by {report.live_accounts} accounts at a live venue, {report.held_orders} waited for a trigger; "
+        f"cash adjusted {report.adjustments} times",
         f"faults: {faults}",
         f"digest {report.digest}",
     ]

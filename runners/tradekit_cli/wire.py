@@ -95,6 +95,8 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     version: str
     market: str
     """``simulated``, ``replay`` or ``live``."""
+    prices: str = ""
+    """For people: where prices come from, and why."""
 
 
 class Label(msgspec.Struct, frozen=True):

@@ -20,6 +20,8 @@ CHECKS = {
     "feed": ("Prices", "come in from the market"),
     "venue": ("Exchange", "takes the orders"),
     "exchange": ("Exchange", "takes the orders"),
+    "accounts": ("Accounts", "agree with their venues"),
+    "controls": ("Controls", "what the operator limits"),
     "resources": ("Machine", "processor, memory and disk"),
     "outbox": ("Outgoing messages", "replies and notices to users"),
     "event_loop": ("Event loop", "the service's own pulse"),

@@ -12,6 +12,7 @@ from tradekit.api.accounts import AccountsApi
 from tradekit.api.chat import ChatApi
 from tradekit.api.controls import ControlsApi
 from tradekit.api.keys import KeysApi
+from tradekit.api.rules import RulesApi
 from tradekit.api.signals import SignalsApi, StrategiesApi
 from tradekit.api.trading import TradingApi
 from tradekit.api.users import UsersApi
@@ -38,6 +39,7 @@ class Tradekit:
         self.accounts = AccountsApi(service)
         self.controls = ControlsApi(service)
         self.strategies = StrategiesApi(service)
+        self.rules = RulesApi(service)
         self.intake = service.intake
         self.outbox = service.outbox
         self.market = service.market

@@ -91,6 +91,7 @@ async def at_work(data: Path, server: ExchangeServer, **values: Any) -> AsyncIte
         return configure(ccxt, server.url)
 
     parts = Parts(
+        rehearsal=True,
         key_check=CcxtKeyCheck(SystemClock(), prepare=prepare, request_timeout_s=5.0),
         venue_options={"binance": {"prepare": prepare, "visibility_window_s": 1.0, "request_timeout_s": 2.0, "wait_max_s": 1.0}},
     )

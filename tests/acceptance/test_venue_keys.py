@@ -53,7 +53,7 @@ class Ada:
 async def at_work(data: Path, server: ExchangeServer, key: str) -> AsyncIterator[Ada]:
     settings = Settings(data=data, mock_trading=False, key=key, venues="binance,kraken", public_url="https://trade.example.org")
     check = CcxtKeyCheck(SystemClock(), prepare=lambda ccxt: configure(ccxt, server.url), request_timeout_s=5.0)
-    async with Tradekit.open(settings, parts=Parts(key_check=check)) as tk:
+    async with Tradekit.open(settings, parts=Parts(key_check=check, rehearsal=True)) as tk:
         app = create_app(ServiceView(tk), keys=tk.keys)
         transport = httpx.ASGITransport(app=app)
         async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport) as browser:

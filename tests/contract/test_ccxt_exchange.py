@@ -123,7 +123,9 @@ class TestVenueThatMustBeScanned(ExchangeContract):
     @pytest.fixture
     async def exchange(self, server: ExchangeServer) -> AsyncIterator[CcxtExchange]:
         binance = profile_for("binance")
-        profile = VenueProfile(venue="binance", lookup=Lookup.SCAN, weights=binance.weights, weight_max=6_000, options=binance.options)
+        profile = VenueProfile(
+            venue="binance", lookup=Lookup.SCAN, native=binance.native, weights=binance.weights, weight_max=6_000, options=binance.options
+        )
         async with connect(server, profile=profile) as exchange:
             yield exchange
 

@@ -11,11 +11,12 @@ import attrs
 import pytest
 
 from tradekit.adapters.ccxt import CcxtFeed, profile_for
+from tradekit.adapters.ccxt.session import VenueSession
 from tradekit.adapters.system import SystemClock
 from tradekit.domain.errors import ConfigurationError, ExchangeUnavailable
 from tradekit.domain.instruments import Bar, Quote
 from tradekit.testing.contracts.feed import FeedContract
-from tradekit.testing.exchange_server import Candle, ExchangeServer, Fault, Limits, configure
+from tradekit.testing.exchange_server import DEFAULT_MARKETS, Candle, ExchangeServer, Fault, Limits, configure
 
 pytest.importorskip("ccxt")
 pytestmark = pytest.mark.anyio
@@ -121,6 +122,24 @@ async def test_quotes_go_on_after_the_socket_breaks(server: ExchangeServer):
         quotes: list[Quote] = await first(feed, Quote, 3)
         assert all(quote.price >= 40_000 for quote in quotes)
         tasks.cancel_scope.cancel()
+
+
+async def test_quotes_come_one_by_one_where_a_venue_tells_no_more_at_once(server: ExchangeServer, monkeypatch: pytest.MonkeyPatch):
+    has = VenueSession.has
+    monkeypatch.setattr(VenueSession, "has", lambda self, ability: ability != "fetchTickers" and has(self, ability))
+    async with feed_of(server, websocket=False) as feed, anyio.create_task_group() as tasks:
+        tasks.start_soon(trade_for_ever, server)
+        quotes: list[Quote] = await first(feed, Quote, 6)
+        assert {quote.symbol for quote in quotes} == set(SYMBOLS)
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_venue_without_the_instruments_one_would_expect_asks_for_names():
+    bnb = next(spec for spec in DEFAULT_MARKETS if spec.base == "BNB")
+    async with ExchangeServer(markets=[bnb]) as server:
+        with pytest.raises(ConfigurationError, match="trades none of BTC, ETH, SOL") as caught:
+            await feed_of(server, symbols=()).__aenter__()
+    assert "ccxt:binance:BNB/USDT" in caught.value.fix
 
 
 async def test_instrument_that_the_venue_does_not_trade_is_a_coded_refusal(server: ExchangeServer):

@@ -16,6 +16,7 @@ from tradekit.domain.users import Identity, Role
 from tradekit.engine import fanout
 from tradekit.engine.intake import Inbound
 from tradekit.engine.service import Options
+from tradekit.ports.exchange import ReportHandler
 from tradekit.ports.messenger import SendOutcome, SendResult
 from tradekit.ports.storage import Done
 from tradekit.services import signals, users
@@ -107,6 +108,34 @@ async def test_a_lost_answer_of_the_venue_is_settled_by_asking_never_by_sending_
         (order,) = await run.storage.orders(run.user_id("ada"))
         assert order.state is OrderState.FILLED
         assert await run.paper.submissions(order.client_order_id) == 1
+
+
+async def test_an_event_older_than_the_question_does_not_answer_it(tmp_path: Path) -> None:
+    """That the venue took the order is heard at last; the event that it was filled is lost. Only asking tells."""
+
+    class Late(Wrapped):
+        def listen(self, handler: ReportHandler) -> None:
+            self.tell = handler
+            self._inner.listen(handler)  # type: ignore[attr-defined]
+
+        async def submit_many(self, orders: list[Order]) -> list[OrderReport | BaseException]:
+            await self._inner.submit_many(orders)  # type: ignore[attr-defined]
+            return [ExchangeUnavailable(venue="paper", reason="answer lost") for _ in orders]
+
+        async def find(self, order: Order) -> OrderReport | None:
+            self.asked = getattr(self, "asked", 0) + 1
+            if self.asked == 1:
+                # Booked while the question is still open.
+                self.tell(OrderReport(client_order_id=order.client_order_id, user_id=order.user_id, state=OrderState.ACCEPTED, time_ms=1))
+                raise ExchangeUnavailable(venue="paper", reason="answer lost")
+            found: OrderReport | None = await self._inner.find(order)  # type: ignore[attr-defined]
+            return found
+
+    async with running(tmp_path, wrap_exchange=Late) as run:  # type: ignore[arg-type]
+        keys = await run.say("ada", "/start", "/buy BTC/USDT 0.01")
+        assert keys[-1] == "order.filled"
+        (order,) = await run.storage.orders(run.user_id("ada"))
+        assert order.state is OrderState.FILLED
 
 
 async def test_an_order_the_venue_never_saw_ends_after_the_visibility_window(tmp_path: Path) -> None:

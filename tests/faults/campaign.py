@@ -24,11 +24,10 @@ from typing import Any
 import aiohttp
 import attrs
 
-from tests.faults.books import Books, compare
-from tests.faults.evidence import BOOK, DATABASE, Left, Verdict, copy_of, everything, judge, reading
+from tests.faults.evidence import BOOK, DATABASE, Left, Verdict, copy_of, everything, judge
 from tests.faults.people import FIRST_CHAT, PROVIDER, Town
 from tests.faults.plants import PLANTS
-from tests.faults.processes import Process, Service, bot_api
+from tests.faults.processes import Nursery, Process, Service, bot_api
 from tests.faults.venue import exchange
 from tests.faults.venue import settings as at_venue
 from tradekit.app import Tradekit
@@ -38,6 +37,7 @@ from tradekit.domain.tiers import TierName
 from tradekit.domain.users import Identity, Role
 from tradekit.testing.invariants import check_database
 from tradekit.testing.steps import STEPS
+from tradekit_cli.demo.books import Books, ask, compare, reading
 from tradekit_cli.demo.loopback import VENUE, LoopbackVenue, chosen, go_live, venue_options
 
 SETTLED_S = 20.0
@@ -54,6 +54,8 @@ CHAT_BURST = 3
 DIPS = 0.3
 """How often the venue's price falls for a moment while the service is down."""
 LOWS = (("BTC/USDT", "59000"), ("ETH/USDT", "2850"))
+FRESH = 0.05
+"""How often the service is started from the command line; else it is born by a process that has its modules in memory."""
 CHECKED_EVERY = 10
 SHOWN = 20
 
@@ -78,9 +80,11 @@ class Findings:
 
 
 class Campaign:
-    def __init__(self, home: Path, service: Service, town: Town, venue: LoopbackVenue | None, options: argparse.Namespace) -> None:
-        self.home, self.service, self.town, self.venue = home, service, town, venue
-        self.kills, self.step, self.quiet_s = options.kills, options.step, options.quiet_s
+    def __init__(
+        self, home: Path, service: Service, nursery: Nursery, town: Town, venue: LoopbackVenue | None, options: argparse.Namespace
+    ) -> None:
+        self.home, self.service, self.nursery, self.town, self.venue = home, service, nursery, town, venue
+        self.kills, self.step, self.linger_s, self.quiet_s = options.kills, options.step, options.linger_s, options.quiet_s
         self.chance = random.Random(f"{options.seed}:campaign")
         self.found = Findings()
         self._process: Process | None = None
@@ -134,7 +138,8 @@ class Campaign:
 
     async def _start(self, step: str) -> Process:
         often = not self.step and step.startswith(("message", "order", "report", "sent", "reply", "venue.submit"))
-        self._process = await self.service.start(step, self.chance.randint(1, 4) if often else 1)
+        nursery = None if self.chance.random() < FRESH else self.nursery
+        self._process = await self.service.start(step, self.chance.randint(1, 4) if often else 1, nursery)
         return self._process
 
     async def _live(self, process: Process, plan: str, left: Left | None) -> str:
@@ -174,7 +179,7 @@ class Campaign:
                     self.found.violations.append(f"after {SETTLED_S:g} s still unsettled: {waits}")
                     return
                 if at is None:
-                    last = waits, left.replies(db)
+                    last = waits, left.replies(db), left.orders(db)
                     if waits.keys() == {"replies"} and await self._held_back(left.chats(db), ready_ms):
                         at = took
                 await asyncio.sleep(POLL_S)
@@ -203,7 +208,7 @@ class Campaign:
         left = Left.by(copied / DATABASE)
         said = self.town.memory.said
         open_now = len(self.town.memory.unanswered())
-        _note(f"kill {number}/{self.kills}: {len(said)} updates, {open_now} open, {len(left.unsettled)} orders unsettled")
+        _note(f"kill {number}/{self.kills}: {len(said)} updates, {open_now} open, {len(left.unsettled or ())} orders unsettled")
         return left
 
     def _check(self, data: Path, *, settled: bool) -> None:
@@ -215,6 +220,7 @@ class Campaign:
         process = await self._start("")
         assert await process.ready(), f"the service did not start: {self.service.log}"
         await self._settled(process, left)
+        await asyncio.sleep(self.linger_s)
         if not await self.town.finished(self.quiet_s):
             _note("some people were never answered")
         until = time.monotonic() + self.quiet_s
@@ -227,7 +233,8 @@ class Campaign:
             self.found.violations.append(f"SIGTERM ended the service with {code}, see {self.service.log}")
         self._check(self.service.data, settled=True)
         if self.venue is not None:
-            books = self.found.books = await compare(self.venue, self.service.data / DATABASE)
+            database = self.service.data / DATABASE
+            books = self.found.books = compare(await ask(self.venue, database), database)
             self.found.violations += books.violations
 
 
@@ -241,7 +248,7 @@ async def _ends_within(process: Process, timeout_s: float) -> bool:
 
 async def prepare(settings: Settings, chats: int, venue: LoopbackVenue | None) -> None:
     """The first accounts: a provider, and people of every plan, who trade at the venue if there is one; the others register by /start."""
-    parts = Parts(venue_options=venue_options(venue.url)) if venue is not None else None
+    parts = Parts(venue_options=venue_options(venue.url), rehearsal=True) if venue is not None else None
     async with Tradekit.open(settings, parts=parts) as tk:
         provider = Identity("telegram", str(PROVIDER))
         await tk.users.register(provider, "Provider")
@@ -265,17 +272,18 @@ async def campaign(home: Path, options: argparse.Namespace) -> dict[str, object]
         api_url = await stack.enter_async_context(bot_api(home))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)))
         service, venue = Service(home, api_url, options.plant), None
-        settings = Settings(data=home / "data")
+        settings = Settings(data=home / "data", feed="simulated")
         if options.venue == "loopback":
             venue = await stack.enter_async_context(exchange(home, session, options.seed))
             key = generate_key()
             settings = attrs.evolve(settings, mock_trading=False, venues=VENUE, key=key)
             service = Service(home, api_url, options.plant, venue.url, **at_venue(key))
+        nursery = await stack.enter_async_context(Nursery.open(home))
         await prepare(settings, options.chats, venue)
         if venue is not None:
             await venue.begin(chosen(options.faults))
         town = Town(api_url, session, seed=options.seed, chats=options.chats)
-        work = Campaign(home, service, town, venue, options)
+        work = Campaign(home, service, nursery, town, venue, options)
         town.begin(options.kills)
         verdict = await work.run()
         stats = await venue.control("stats") if venue is not None else None
@@ -350,6 +358,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--faults", default="all", metavar="all|none|LIST", help="of the loopback venue")
     parser.add_argument("--chats", type=int, default=50)
     parser.add_argument("--step", choices=STEPS, default="", help="kill whenever this step is reached, and nowhere else")
+    parser.add_argument("--linger-s", type=float, default=0.0, help="how long people go on in the last life, before they are let go")
     parser.add_argument("--quiet-s", type=float, default=90.0, help="how long people wait for their last answer")
     parser.add_argument("--plant", choices=PLANTS, default="", help="a bug to plant, to see that it is caught")
     parser.add_argument("--keep", action="store_true", help="keep the files even if nothing is wrong")

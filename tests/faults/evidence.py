@@ -5,8 +5,7 @@ import shutil
 import sqlite3
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import msgspec
 from tests.faults.people import ACCOUNT, Memory
 from tests.faults.processes import SOURCE
 from tradekit.testing.bot_api import LogLine
+from tradekit_cli.demo.books import reading
 
 DATABASE = "trading_service.db"
 BOOK = "paper_exchange.db"
@@ -23,12 +23,6 @@ DONE = 1
 _FILLED = re.compile(rf"\A✅ {ACCOUNT} [^\0]*\border ([0-9a-f]{{8}})")
 _line = msgspec.json.Decoder(LogLine)
 _UNSETTLED = "('submitted', 'unknown', 'pending_cancel')"
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as db:
-        yield db
 
 
 def copy_of(data: Path, to: Path) -> Path:
@@ -52,17 +46,16 @@ class Left:
 
     inbox_id: int
     outbox_id: int
-    order_id: int
     signal_id: int
-    unsettled: tuple[str, ...]
-    """Orders without the venue's word."""
+    unsettled: tuple[str, ...] | None
+    """Orders without the venue's word; None: all there are."""
 
     @classmethod
     def by(cls, database: Path) -> "Left":
         with reading(database) as db:
             last = [
                 db.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()[0]
-                for table, column in (("inbox", "inbox_id"), ("outbox", "outbox_id"), ("orders", "id"), ("signals", "id"))
+                for table, column in (("inbox", "inbox_id"), ("outbox", "outbox_id"), ("signals", "id"))
             ]
             unsettled = db.execute(f"SELECT client_order_id FROM orders WHERE is_open = 1 AND state IN {_UNSETTLED}").fetchall()
         return cls(*last, tuple(order_id for (order_id,) in unsettled))
@@ -72,10 +65,10 @@ class Left:
         counts = {
             "messages": ("SELECT count(*) FROM inbox WHERE state = 0 AND inbox_id <= ?", self.inbox_id),
             "replies": ("SELECT count(*) FROM outbox WHERE outbox_id <= ?", self.outbox_id),
-            "orders": (f"SELECT count(*) FROM orders WHERE is_open = 1 AND state IN {_UNSETTLED} AND id <= ?", self.order_id),
             "signals": ("SELECT count(*) FROM signals WHERE done = 0 AND id <= ?", self.signal_id),
         }
         found = {what: db.execute(query, (most,)).fetchone()[0] for what, (query, most) in counts.items()}
+        found["orders"] = len(self.orders(db))
         return {what: count for what, count in found.items() if count}
 
     def chats(self, db: sqlite3.Connection) -> set[str]:
@@ -89,18 +82,24 @@ class Left:
         rows = db.execute(query, (self.outbox_id,))
         return [(address, msgspec.json.decode(reply)["key"], now_ms - created_ms) for address, reply, created_ms in rows]
 
+    def orders(self, db: sqlite3.Connection) -> list[tuple[str, str]]:
+        """Orders that wait for the venue's word, and their states."""
+        found = db.execute(f"SELECT client_order_id, state FROM orders WHERE is_open = 1 AND state IN {_UNSETTLED}").fetchall()
+        return [order for order in found if self.unsettled is None or order[0] in self.unsettled]
+
     def never_arrived(self, db: sqlite3.Connection) -> bool:
         """Whether one of its orders could be settled only by waiting for the venue's visibility window."""
-        marks = ",".join("?" * len(self.unsettled))
+        unsettled = self.unsettled or ()
+        marks = ",".join("?" * len(unsettled))
         query = f"SELECT count(*) FROM orders WHERE reason = 'NOT_AT_VENUE' AND client_order_id IN ({marks})"
-        return bool(db.execute(query, self.unsettled).fetchone()[0])
+        return bool(db.execute(query, unsettled).fetchone()[0])
 
 
 def everything(database: Path) -> dict[str, int]:
     """What waits now, whoever left it."""
     most = 2**62
     with reading(database) as db:
-        return Left(most, most, most, most, ()).waits(db)
+        return Left(most, most, most, None).waits(db)
 
 
 @attrs.define

@@ -4,7 +4,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -24,9 +24,30 @@ FIRST_CHAT = 1_001
 
 
 def beginnings(*prefixes: str) -> str:
-    """A pattern for how the texts under these keys begin, as far as that does not depend on arguments."""
-    heads = {re.sub(r"^(\[!?\w+\] ?)+", "", text).split("{")[0] for key, text in TEXTS.items() if key.startswith(prefixes)}
-    return "|".join(rf"\A{re.escape(head)}" for head in sorted(heads) if len(head) > 3)
+    """A pattern for how the texts under these keys begin, up to the second argument."""
+    texts = [text.split("\n") for key, text in TEXTS.items() if key.startswith(prefixes)]
+    heads = {head for lines in texts for head in _firsts(lines)}
+    found = {_pattern(head) for head in heads if len(_ARGUMENT.sub("", head)) > 3}
+    return "|".join(rf"\A{head}" for head in sorted(found))
+
+
+_CONDITION, _ARGUMENT = re.compile(r"^(\[!?\w+\] ?)+"), re.compile(r"\{[^}]*\}")
+
+
+def _firsts(lines: list[str]) -> Iterator[str]:
+    """What may stand first: conditional lines up to the first that always stands."""
+    for line in lines:
+        yield _CONDITION.sub("", line)
+        if not line.startswith("["):
+            return
+
+
+def _pattern(head: str) -> str:
+    before, _, rest = head.partition("{")
+    if len(before) > 3:
+        return re.escape(before)
+    after = _ARGUMENT.split("{" + rest)[1]
+    return rf"{re.escape(before)}\S{{1,20}}{re.escape(after)}"
 
 
 DENIED = beginnings("denied.", "not_found.", "close.promised", "error.")

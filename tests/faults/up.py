@@ -36,7 +36,9 @@ def step_on(steps: Steps) -> None:
 def trade_at(url: str) -> None:
     """Let the service take the loopback venue there for the real one."""
     open_parts = app.open_parts
-    app.open_parts = lambda settings, parts=None: open_parts(settings, parts or bootstrap.Parts(venue_options=venue_options(url)))
+    app.open_parts = lambda settings, parts=None: open_parts(
+        settings, parts or bootstrap.Parts(venue_options=venue_options(url), rehearsal=True)
+    )
 
 
 def main() -> None:

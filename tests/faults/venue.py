@@ -7,7 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.faults.processes import Process
+from tests.faults.processes import Child
 from tradekit_cli.demo.loopback import VENUE, LoopbackVenue, server_command
 
 
@@ -20,7 +20,7 @@ def settings(key: str) -> dict[str, str]:
 async def exchange(home: Path, session: aiohttp.ClientSession, seed: int) -> AsyncIterator[LoopbackVenue]:
     """The venue, at work until the block ends."""
     command = [sys.executable, "-m", "tradekit.testing.exchange_server", "--seed", str(seed), *server_command()]
-    process = await Process.start(command, cwd=home, log=home / "exchange.log")
+    process = await Child.start(command, cwd=home, log=home / "exchange.log")
     try:
         address = await process.ready()
         assert address, f"the exchange server did not start: {home / 'exchange.log'}"

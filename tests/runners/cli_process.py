@@ -16,13 +16,13 @@ COMMAND = [sys.executable, "-c", "from tradekit_cli.main import main; main()"]
 
 
 def environment(**values: str) -> dict[str, str]:
-    """What a fresh shell has, without settings of whoever runs the tests."""
+    """What a fresh shell has, without settings of whoever runs the tests; no test asks a venue for prices."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if name in {"PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV"}
     }
-    return {**kept, "PYTHONUTF8": "1", **values}
+    return {**kept, "PYTHONUTF8": "1", "TRADEKIT_FEED": "simulated", **values}
 
 
 def tradekit(*arguments: str | Path, cwd: Path, stdin: str = "", **values: str) -> subprocess.CompletedProcess[str]:

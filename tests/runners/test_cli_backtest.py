@@ -51,6 +51,42 @@ def test_a_report_for_people(run, data: Path) -> None:
     assert "entry " in done.stdout
 
 
+RULE = "buy when ema(12) crosses above ema(26); sell when ema(12) crosses below ema(26)"
+
+
+def test_a_rule_is_traded_as_a_strategy_would_be(run, data: Path) -> None:
+    done = run("--rule", RULE, "--data", data, "--check-lookahead", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert "no look-ahead" in done.stderr
+    ruled = json.loads(done.stdout)
+    named = json.loads(run("ema-cross", "--data", data, "--json").stdout)
+    assert ruled["trades"] == named["trades"]
+    assert len(ruled["trades"]) > 20
+    assert run("--rule", RULE, "--data", data).stdout.startswith(f"{RULE} on EUR/USD: 2400 bars")
+
+
+def test_a_rule_with_an_indicator_of_a_library_is_traded(run, data: Path) -> None:
+    rule = "buy when close crosses above bollinger_lower(20, 2) and adx(14) < 30; sell when close > bollinger_upper(20, 2)"
+    assert len(json.loads(run("--rule", rule, "--data", data, "--json").stdout)["trades"]) > 5
+
+
+@pytest.mark.parametrize("name", ["dca", "donchian-breakout", "grid"])
+def test_every_built_in_strategy_is_traded_by_name(run, data: Path, name: str) -> None:
+    done = run(name, "--data", data, "--json", "--set", "size=50", *(["--param", "step_pct=0.5"] if name == "grid" else []))
+    assert done.exit_code == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["trades"] or answer["open_positions"]
+
+
+def test_a_rule_that_cannot_be_read_is_pointed_at(run, data: Path) -> None:
+    refused = run("--rule", "buy when close croses above 3", "--data", data)
+    assert refused.exit_code == errors.FAILURE
+    text, pointer = refused.stderr.replace("tradekit: ", "").splitlines()[-2:]
+    assert text.strip() == "buy when close croses above 3"
+    assert text[pointer.index("^") :].startswith("croses")
+    assert "RULE_SYNTAX" in refused.stderr
+
+
 def test_json_has_trades_metrics_and_equity_that_agree(run, data: Path) -> None:
     done = run(
         "ema-cross", "--data", f"EUR/USD={data}", "--param", "fast=5", "--param", "slow=20", "--cash", "5000", "--fees", "0.0005", "--json"
@@ -203,7 +239,11 @@ def test_gaps_that_are_allowed_are_reported(run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["ema-crss"], errors.FAILURE, "strategy 'ema-crss' is not known. One of ema-cross, "),
+        (["ema-crss"], errors.FAILURE, "strategy 'ema-crss' is not known. One of dca, donchian-breakout, ema-cross, "),
+        ([], errors.FAILURE, "strategy '' is missing. Name one of dca, "),
+        (["ema-cross", "--rule", "buy when close > 1"], errors.FAILURE, "strategy 'ema-cross' cannot be given beside --rule"),
+        (["--rule", "buy when close > 1", "--param", "fast=3"], errors.FAILURE, "a rule has no parameters"),
+        (["--rule", "buy when close > 1", "--sweep", "fast=3,4"], errors.FAILURE, "a rule has no parameters"),
         (["ema-cross", "--param", "quick=3"], errors.FAILURE, "It takes: fast, slow"),
         (["ema-cross", "--param", "fast=30"], errors.FAILURE, "must be shorter"),
         (["ema-cross", "--cash", "x"], errors.FAILURE, "cash 'x' is not a number"),

@@ -5,11 +5,25 @@ from tradekit.testing.simulation import FaultRates, Plan
 HARSH = FaultRates(
     commit_fails=0.02,
     commit_answer_lost=0.02,
-    submit_never_arrives=0.05,
-    submit_answer_lost=0.1,
-    submit_late=0.05,
-    venue_unreachable=0.1,
-    report_repeated=0.3,
+    lost_request=0.08,
+    lost_answer=0.1,
+    late_request=0.05,
+    error_before=0.03,
+    error_after=0.03,
+    rate_limit=0.02,
+    partial=0.3,
+    invisible=0.15,
+    late_fill=0.05,
+    late_trades=0.05,
+    event_twice=0.3,
+    event_lost=0.2,
+    hang_every_s=500,
+    ban_every_s=1000,
+    venue_maintenance_every_s=1000,
+    stream_cut_every_s=600,
+    transfer_every_s=60,
+    foreign_order_every_s=60,
+    halt_every_s=500,
     crash_every_s=400,
     crash_is_zombie=0.6,
     storage_stalls_every_s=300,
@@ -19,7 +33,7 @@ HARSH = FaultRates(
 
 def harsh(seed: int) -> Plan:
     """Nine impatient people for a day of trouble in 24 minutes: about 450 commands and 100 orders in a second or two."""
-    return Plan(users=9, hours=0.4, seed=seed, action_every_s=40, faults=HARSH, settle_s=300)
+    return Plan(users=9, hours=0.4, seed=seed, action_every_s=40, faults=HARSH, settle_s=300, live_every=3, reconcile_every_s=200)
 
 
 def usual(seed: int) -> Plan:

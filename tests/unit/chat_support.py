@@ -32,7 +32,7 @@ class FixedMarket:
     """Prices as given; the symbols in their order."""
 
     def __init__(self, source: str = "simulated", **prices: str) -> None:
-        self.source = source
+        self.source = self.origin = source
         self.prices = {
             name.replace("_", "/"): Decimal(price) for name, price in (prices or {"BTC_USDT": "40000", "ETH_USDT": "2500"}).items()
         }

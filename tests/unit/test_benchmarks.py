@@ -1,11 +1,12 @@
 """That the benchmarks run and that their page says what was measured; how fast anything is is no test."""
 
+import csv
 import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks import p04_fanout, p06_quota, p08_writes, table
+from benchmarks import p04_fanout, p05_backtest, p06_quota, p08_writes, p16_order_path, p17_reconcile, table
 from benchmarks.measure import Options, Result, Sample, alternate, at_least, at_most, medians, unknown
 from benchmarks.run import ROWS, main
 
@@ -70,6 +71,43 @@ async def test_the_fan_out_row_trades_for_every_follower() -> None:
 async def test_the_write_row_is_acknowledged_row_by_row() -> None:
     assert (await p08_writes.ours(50))["cpu_us"] > 0
     assert p08_writes.plain(50)["cpu_us"] > 0
+
+
+@pytest.mark.anyio
+async def test_the_order_path_row_fills_every_order_it_acknowledges() -> None:
+    figures = await p16_order_path.ours(orders=40, users=10)
+    assert figures["lost"] == 0
+    assert figures["per_s"] > 0
+    assert figures["ack_p95_ms"] >= figures["ack_p50_ms"] > 0
+
+
+@pytest.mark.anyio
+async def test_the_reconciliation_row_compares_everybody_within_the_weights_and_sells_meanwhile() -> None:
+    pytest.importorskip("ccxt")
+    figures = await p17_reconcile.ours(users=20, minute_s=1.0, weight_max=6_000)
+    assert figures["refused"] == 0
+    assert 0 < max(figures["unknown_s"], figures["exposed_s"]) <= figures["last_s"]
+    assert figures["exit_ms"] > 0
+
+
+def test_the_backtest_row_trades_as_the_plain_loop_does(tmp_path: Path) -> None:
+    data = tmp_path / "bars.csv"
+    p05_backtest.write_bars(data, 3_000)
+    ours, plain = tmp_path / "tradekit.csv", tmp_path / "freqtrade.csv"
+    assert p05_backtest.ours(data, ours)["trades"] == p05_backtest.plain(data, plain)["trades"] > 10
+    assert [verdict.met for verdict in p05_backtest._compare("freqtrade", data, present=True)] == [True, True]
+    with plain.open(newline="") as text:
+        rows = list(csv.reader(text))
+    rows[3][2] = "1.0"
+    with plain.open("w", newline="") as text:
+        csv.writer(text).writerows(rows[:-1])
+    assert [verdict.measured for verdict in p05_backtest._compare("freqtrade", data, present=True)] == [2, 0]
+    assert [verdict.met for verdict in p05_backtest._compare("freqtrade", data, present=False)] == [None, None]
+
+
+@pytest.mark.parametrize("script", sorted(Path(p05_backtest.__file__).with_name("peers").glob("*.py")), ids=lambda path: path.stem)
+def test_scripts_of_peers_can_be_read_although_the_peers_are_not_here(script: Path) -> None:
+    compile(script.read_text(), str(script), "exec")
 
 
 def test_quotas_are_exact_in_the_row_that_counts_them() -> None:

@@ -90,6 +90,8 @@ def test_every_error_that_can_reach_a_user_has_words(kind: type[errors.TradekitE
         facts = {"check": "MAINTENANCE", "detail": {}}
     if kind is errors.KeyRefused:
         facts = {"check": "KEY_MISSING", "venue": "binance"}
+    if kind is errors.RuleRefused:
+        facts = {"check": "RULE_LIMIT", "detail": {"limit": "10", "used": "10"}}
     chat = Chat()
     assert unfilled(reply_for(kind(**facts), chat.state, chat.ctx())) == set()
 

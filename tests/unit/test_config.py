@@ -150,7 +150,7 @@ def test_the_data_directory_cannot_be_set_inside_itself(cwd: Path) -> None:
         ("TRADEKIT_INITIAL_CASH", "NaN", "must be a number of at least 0, not 'NaN'"),
         ("TRADEKIT_INITIAL_CASH", "1e999", "must be a number of at least 0, not '1e999'"),
         ("TRADEKIT_SPEED", "0", "must be a number above 0, not '0'"),
-        ("TRADEKIT_FEED", "live", "must be simulated or replay:[SYMBOL=]PATH[,...], not 'live'"),
+        ("TRADEKIT_FEED", "live", "must be auto, simulated, ccxt:VENUE[:SYMBOL,...] or replay:[SYMBOL=]PATH[,...], not 'live'"),
         (
             "TRADEKIT_TELEGRAM_API_URL",
             "api.telegram.org",

@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from tradekit.domain.orders import Order, Side
-from tradekit.engine.desk import BATCH_ORDERS, REQUESTS_PER_USER_MAX, Desk
+from tradekit.engine.desk import BATCH_ORDERS, REQUESTS_IN_FLIGHT_MAX, REQUESTS_PER_USER_MAX, Desk
 from tradekit.ports.exchange import Capabilities, Exchange
 from tradekit.testing.factories import an_order
 
@@ -103,3 +103,47 @@ async def test_a_cancel_of_a_user_whose_calls_hang_waits_with_them_and_is_not_lo
         venue.answer()
         await settle()
         assert (venue.canceled, desk.at_work) == (["cancel"], 0)
+
+
+async def test_of_what_waits_for_one_user_cancels_go_first_then_exits() -> None:
+    async with open_desk() as (venue, desk):
+        venue.hanging = {1}
+        for number in range(REQUESTS_PER_USER_MAX):
+            desk.submit(order(f"hangs {number}", user_id=1))
+        await settle()
+        desk.submit(order("entry", user_id=1))
+        desk.submit(order("exit", user_id=1, side=Side.SELL))
+        desk.submit(order("later entry", user_id=1))
+        desk.submit(order("later exit", user_id=1, side=Side.SELL))
+        await settle()
+        asked: list[str] = []
+        send = venue.send
+
+        async def note(orders: list[Order]) -> None:
+            asked.append(orders[0].cause)
+            await send(orders)
+
+        desk._send = note
+        desk.cancel(order("cancel", user_id=1))
+        await settle()
+        assert (venue.canceled, asked) == ([], [])
+        venue.answer()
+        await settle()
+        assert venue.canceled == ["cancel"]
+        assert asked[:2] == ["exit", "later exit"]
+        assert asked[2:] == ["entry", "later entry"]
+        assert desk.at_work == 0
+
+
+async def test_many_users_who_hang_leave_no_place_for_others_only_until_their_calls_end() -> None:
+    """Places are bounded: with more hanging users than places the rest waits, in order, and nothing is lost."""
+    async with open_desk() as (venue, desk):
+        hanging = REQUESTS_IN_FLIGHT_MAX
+        venue.hanging = set(range(hanging))
+        for user_id in range(hanging + 5):
+            desk.submit(order(f"user {user_id}", user_id=user_id))
+        await settle()
+        assert (len(venue.sent), desk.in_flight, desk.waiting) == (hanging, hanging, 5)
+        venue.answer()
+        await settle()
+        assert (len(venue.sent), desk.at_work) == (hanging + 5, 0)

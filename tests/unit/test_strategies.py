@@ -11,7 +11,7 @@ from talipp import indicators as talipp
 from tradekit.domain.instruments import Bar
 from tradekit.domain.orders import Side
 from tradekit.ports.strategy import Strategy
-from tradekit.strategies import EmaCross, RsiReversion
+from tradekit.strategies import Dca, DonchianBreakout, EmaCross, Grid, RsiReversion
 from tradekit.strategies.indicators import Ema, Rsi
 from tradekit.testing.contracts.strategy import StrategyContract, signals
 
@@ -63,6 +63,31 @@ class TestRsiReversion(StrategyContract):
     @pytest.fixture
     def strategy(self) -> Strategy:
         return RsiReversion()
+
+
+class TestDonchianBreakout(StrategyContract):
+    warm_up = 10
+
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return DonchianBreakout()
+
+
+class TestDca(StrategyContract):
+    warm_up = 23
+    sides = frozenset({Side.BUY})
+
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return Dca()
+
+
+class TestGrid(StrategyContract):
+    warm_up = 1
+
+    @pytest.fixture
+    def strategy(self) -> Strategy:
+        return Grid(step_pct=Decimal("0.25"), levels=6)
 
 
 @pytest.mark.parametrize("period", [1, 2, 12, 26, 200])

@@ -209,28 +209,29 @@ def the_books_add_up(evidence: Evidence, findings: Findings) -> None:
     """Orders are the sum of their fills, positions of what was bought and sold, cash of the ledger; every fill was seen to commit."""
     database = evidence.database
     filled: dict[str, Decimal] = defaultdict(Decimal)
-    held: dict[tuple[int, str], Decimal] = defaultdict(Decimal)
-    for order_id, trade_id, user_id, symbol, side, quantity in database.rows(
-        "SELECT client_order_id, trade_id, user_id, symbol, side, quantity FROM fills"
-    ):
+    held: dict[tuple[int, str, str], Decimal] = defaultdict(Decimal)
+    query = "SELECT client_order_id, trade_id, user_id, account, symbol, side, quantity, fee_currency, fee_paid FROM fills"
+    for order_id, trade_id, user_id, account, symbol, side, quantity, fee_currency, fee in database.rows(query):
         filled[order_id] += Decimal(quantity)
-        held[user_id, symbol] += Decimal(quantity) if side == "buy" else -Decimal(quantity)
+        # What a venue keeps as its fee in the coin itself never arrives.
+        kept = Decimal(fee) if fee_currency == symbol.partition("/")[0] else Decimal(0)
+        held[user_id, account, symbol] += (Decimal(quantity) if side == "buy" else -Decimal(quantity)) - kept
         if (order_id, trade_id) not in evidence.journal.fill_ms:
             findings.duplicated.append(f"fill {trade_id} of order {order_id} is stored and was never committed")
     orders = {row[0]: Decimal(row[1]) for row in database.rows("SELECT client_order_id, cum_qty FROM orders")}
     for order_id in sorted(filled.keys() | orders.keys()):
         if orders.get(order_id) != filled[order_id]:
             findings.lost.append(f"order {order_id} says {orders.get(order_id)} filled, its fills {filled[order_id]}")
-    positions = {(row[0], row[1]): Decimal(row[2]) for row in database.rows("SELECT user_id, symbol, quantity FROM positions")}
+    positions = {tuple(row[:3]): Decimal(row[3]) for row in database.rows("SELECT user_id, account, symbol, quantity FROM positions")}
     for key in sorted(held.keys() | positions.keys()):
         if positions.get(key, Decimal(0)) != held[key]:
-            findings.errors.append(f"user {key[0]} holds {positions.get(key, 0)} of {key[1]}, fills say {held[key]}")
-    cash = {row[0]: Decimal(row[1]) for row in database.rows("SELECT user_id, cash FROM trading_sessions")}
-    ledger: dict[int, Decimal] = defaultdict(Decimal)
-    for user_id, amount in database.rows("SELECT user_id, amount FROM ledger"):
-        ledger[user_id] += Decimal(amount)
+            findings.errors.append(f"user {key[0]} holds {positions.get(key, 0)} of {key[2]} at {key[1]}, fills say {held[key]}")
+    cash = {(row[0], row[1]): Decimal(row[2]) for row in database.rows("SELECT user_id, account, cash FROM trading_sessions")}
+    ledger: dict[tuple[int, str], Decimal] = defaultdict(Decimal)
+    for user_id, account, amount in database.rows("SELECT user_id, account, amount FROM ledger"):
+        ledger[user_id, account] += Decimal(amount)
     findings.errors.extend(
-        f"user {user_id} has {cash.get(user_id, 0)} in cash, the ledger says {ledger[user_id]}"
-        for user_id in sorted(cash.keys() | ledger.keys())
-        if cash.get(user_id, Decimal(0)) != ledger[user_id]
+        f"user {who[0]} has {cash.get(who, 0)} in cash at {who[1]}, the ledger says {ledger[who]}"
+        for who in sorted(cash.keys() | ledger.keys())
+        if cash.get(who, Decimal(0)) != ledger[who]
     )

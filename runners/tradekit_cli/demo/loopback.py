@@ -27,7 +27,7 @@ LOST_ANSWERS = 0.2
 _ORDERS = ("POST /api/v3/order", "DELETE /api/v3/order", "GET /api/v3/order", "GET /api/v3/myTrades")
 _SIGNED = (*_ORDERS, "GET /api/v3/account", "GET /api/v3/openOrders")
 
-FAULTS: Mapping[str, Fault] = MappingProxyType(
+_KINDS: Mapping[str, Fault] = MappingProxyType(
     {
         "lost-answer": Fault(kind="drop_after", requests=_SIGNED, probability=LOST_ANSWERS),
         "lost-request": Fault(kind="drop_before", requests=_SIGNED, probability=0.02),
@@ -46,11 +46,15 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
         "stream-cut": Fault(kind="disconnect", probability=0.01),
     }
 )
+FAULTS: Mapping[str, Fault] = MappingProxyType({name: msgspec.structs.replace(fault, name=name) for name, fault in _KINDS.items()})
 """By the name on the command line. One answer in five to a signed request is lost after the venue has acted; the rest is rarer."""
+HANG = "hang"
+"""The name of what only a demo does: every call of one user hangs for a while."""
+_HANGS_S = 60.0
 
 
 def chosen(names: str) -> tuple[Fault, ...]:
-    """``all``, ``none``, or names with commas between.
+    """``all``, ``none``, or names with commas between; :data:`HANG` is left to :func:`hangs`.
 
     :raises BadInput: there is no such fault.
     """
@@ -58,9 +62,19 @@ def chosen(names: str) -> tuple[Fault, ...]:
         return tuple(FAULTS.values()) if names == "all" else ()
     wanted = [name.strip() for name in names.split(",")]
     for name in wanted:
-        if name not in FAULTS:
-            raise BadInput(field="--faults", value=name, problem=f"is not one of all, none, {', '.join(FAULTS)}")
-    return tuple(FAULTS[name] for name in wanted)
+        if name not in FAULTS and name != HANG:
+            raise BadInput(field="--faults", value=name, problem=f"is not one of all, none, {', '.join(FAULTS)}, {HANG}")
+    return tuple(FAULTS[name] for name in wanted if name != HANG)
+
+
+def hangs(names: str) -> bool:
+    """Whether :data:`HANG` is among them."""
+    return names == "all" or HANG in {name.strip() for name in names.split(",")}
+
+
+def hang_of(account: str) -> Fault:
+    """No signed request of this account is answered."""
+    return Fault(kind="delay", requests=_SIGNED, account=account, delay_s=_HANGS_S, name=HANG)
 
 
 def server_command() -> list[str]:

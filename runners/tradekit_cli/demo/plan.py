@@ -40,12 +40,15 @@ class Demand:
     users goes out every 5 s; most users register and subscribe in the chat during the ramp. Where it does not, both come less often,
     so that they make 25 of 30 messages allowed, and everybody is registered and subscribed before: a thousand greetings alone
     would take half a minute. Then half of the followers are on pause: they trade by hand and get signals as mere messages.
+
+    With a venue everybody was here before as well, with a key of theirs, and trades there.
     """
 
     users: int
     seconds: float
     seed: int
     limit: int
+    has_venue: bool = False
 
     @property
     def stretch(self) -> float:
@@ -56,12 +59,22 @@ class Demand:
     @property
     def registers_in_chat(self) -> bool:
         """Whether users arrive with /start."""
-        return self.stretch <= 1
+        return self.stretch <= 1 and not self.has_venue
+
+    @property
+    def chats(self) -> range:
+        """Everybody but the provider."""
+        return range(FIRST_CHAT, FIRST_CHAT + self.users - 1)
 
     @property
     def ramp_s(self) -> float:
         """How long they take to arrive: a quarter of what the limit allows."""
         return max(2.0, self.users * (1 + FOLLOWERS) / (self.limit / 4)) if self.registers_in_chat else 0.0
+
+    @property
+    def hung_chat(self) -> int | None:
+        """Whose venue calls hang for a while, if there is a venue: somebody with much to do there."""
+        return FIRST_CHAT if self.has_venue and self.chats else None
 
     def load_plan(self, source: str, market: MarketView) -> LoadPlan:
         """The load for the process that makes it."""
@@ -85,7 +98,7 @@ class Demand:
             provider_setup=("/start",),
             signals=tuple(f"/signal {side} {symbol}" for side in ("buy", "sell") for symbol in symbols),
             signal_every_s=SIGNAL_EVERY_S * self.stretch,
-            reply_timeout_s=10.0 if self.registers_in_chat else 60.0,
+            reply_timeout_s=10.0 if self.stretch <= 1 else 60.0,
             unsolicited=r"(?m)^By signal [0-9a-f]{16}|— not traded for you$",
         )
 
@@ -106,13 +119,13 @@ async def populate(tk: Tradekit, demand: Demand) -> str:
     source = provider_source(account.user.user_id)
     room = anyio.CapacityLimiter(REGISTERING_MAX)
     async with anyio.create_task_group() as tasks:
-        for chat_id in range(FIRST_CHAT, FIRST_CHAT + demand.users - 1):
+        for chat_id in demand.chats:
             chance = random.Random(f"{demand.seed}:{chat_id}:plan")  # noqa: S311 - a seeded population
-            tasks.start_soon(_within, room, partial(_arrive, tk, demand, source, chat_id, chance))
+            tasks.start_soon(within, room, partial(_arrive, tk, demand, source, chat_id, chance))
     return source
 
 
-async def _within(room: anyio.CapacityLimiter, work: Callable[[], Awaitable[None]]) -> None:
+async def within(room: anyio.CapacityLimiter, work: Callable[[], Awaitable[None]]) -> None:
     async with room:
         await work()
 
@@ -121,15 +134,16 @@ async def _arrive(tk: Tradekit, demand: Demand, source: str, chat_id: int, chanc
     """70 % on the free plan, 20 % premium, 10 % enterprise; those who pay were here before."""
     who = Identity.of("telegram", chat_id)
     drawn = chance.random()
-    tier = TierName.FREE if drawn < 0.7 else TierName.PREMIUM if drawn < 0.9 else TierName.ENTERPRISE
+    busy = chat_id == demand.hung_chat
+    tier = TierName.ENTERPRISE if busy else TierName.FREE if drawn < 0.7 else TierName.PREMIUM if drawn < 0.9 else TierName.ENTERPRISE
     if tier is TierName.FREE and demand.registers_in_chat:
         return
     await tk.users.register(who, f"Person {chat_id}")
     if tier is not TierName.FREE:
         await tk.users.set_tier(who, tier)
-    if not demand.registers_in_chat and chance.random() < FOLLOWERS:
+    if not demand.registers_in_chat and (chance.random() < FOLLOWERS or busy):
         await tk.signals.subscribe(who, source)
-        if chance.random() < WATCHERS:
+        if demand.stretch > 1 and chance.random() < WATCHERS:
             await tk.users.pause(who)
 
 

@@ -1,4 +1,4 @@
-"""The loopback Bot API server and its load, in a process of their own."""
+"""The loopback servers, each in a process of its own: the Bot API with its load, and the venue."""
 
 import subprocess
 import sys
@@ -51,23 +51,33 @@ async def load_process(*, plan: Path, log: Path, report: Path, errors: Path, lim
     paths = {"--log": log, "--load": plan, "--report": report}
     command = [sys.executable, "-m", "tradekit.testing.bot_api", "--stay"]
     command += [str(word) for pair in (options | paths).items() for word in pair]
+    async with server_process(command, errors=errors, what="load") as (process, url):
+        yield Load(url=url, process=process, report_path=report)
+
+
+@asynccontextmanager
+async def server_process(command: list[str], *, errors: Path, what: str) -> AsyncIterator[tuple[anyio.abc.Process, str]]:
+    """Start a server that says ``ready URL``, until the block ends; yields it and its address.
+
+    :raises Unavailable: it does not start.
+    """
     with errors.open("wb") as stderr:
         process = await anyio.open_process(command, stdin=subprocess.DEVNULL, stderr=stderr)
         try:
-            yield Load(url=await _ready(process, errors), process=process, report_path=report)
+            yield process, await _ready(process, errors, what)
         finally:
             with anyio.CancelScope(shield=True):
                 await _end(process)
 
 
-async def _ready(process: anyio.abc.Process, errors: Path) -> str:
+async def _ready(process: anyio.abc.Process, errors: Path, what: str) -> str:
     assert process.stdout is not None
     try:
         with anyio.fail_after(_READY_S):
             line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", _LINE_MAX)
     except (TimeoutError, anyio.EndOfStream, anyio.IncompleteRead) as error:
         said = (await anyio.Path(errors).read_text(errors="replace")).strip().splitlines()
-        raise Unavailable(what="load", reason=said[-1] if said else "its process does not answer") from error
+        raise Unavailable(what=what, reason=said[-1] if said else "its process does not answer") from error
     return line.decode().removeprefix("ready").strip()
 
 

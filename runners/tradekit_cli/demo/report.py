@@ -11,9 +11,8 @@ import msgspec
 
 from tradekit.testing.bot_api.load_plan import LoadReport, LoadRow
 from tradekit_cli.demo.evidence import Evidence
+from tradekit_cli.demo.hang import SETTING_OUT, Hang, Moved
 
-SETTING_OUT = frozenset({"setup", "start", "subscribe"})
-"""What people do before the measured time."""
 CLASSES = ("fills", "replies", "signals", "digests")
 """Names of the priorities, from the first."""
 PROBE_COMMITS = 40
@@ -88,13 +87,21 @@ class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
     telegram_limit: int
     feed: str
     seed: int
+    venue: str
+    """Where people's orders went: ``paper`` or ``loopback``."""
+    faults_injected: dict[str, int]
+    """At the loopback venue, by name."""
+    unknown_left: int
+    """Orders at the venue of which nobody knows what became of them, at the end."""
+    hang: Hang | None
+    """What others noticed of one user's calls that hung."""
     findings: list[str]
     """What was found to be wrong, the first of it."""
 
     @property
     def exit_code(self) -> int:
         """1 if anything is wrong."""
-        return int(bool(self.errors or self.lost or self.duplicated))
+        return int(bool(self.errors or self.lost or self.duplicated or self.unknown_left))
 
 
 def measure_commits(directory: Path) -> Quantiles:
@@ -148,12 +155,12 @@ def end_to_end(evidence: Evidence) -> Quantiles:
     )
 
 
-def deliveries_by_class(evidence: Evidence) -> dict[str, Quantiles]:
-    """From the commit of each message that was sent to the answer of the server."""
+def deliveries_by_class(evidence: Evidence, since_ms: int = 0) -> dict[str, Quantiles]:
+    """From the commit of each message that was sent to the answer of the server, of those committed since a time."""
     samples: dict[str, list[float]] = defaultdict(list)
     for outbox_id, (committed_ms, queued) in evidence.journal.queued.items():
         sent = evidence.journal.sent.get(outbox_id)
-        if sent is not None:
+        if sent is not None and committed_ms >= since_ms:
             samples[CLASSES[queued.priority]].append(float(sent.time_ms - committed_ms))
     return {name: Quantiles.of(samples[name]) for name in CLASSES if samples[name]}
 
@@ -164,11 +171,15 @@ def lines(report: DemoReport) -> list[tuple[str, str]]:
     for name, value in msgspec.structs.asdict(report).items():
         if isinstance(value, Quantiles):
             found.append((name, _quantiles(value)))
+        elif isinstance(value, Hang):
+            found += _hang_lines(value)
+        elif name == "faults_injected":
+            found += [(f"fault {fault}", str(count)) for fault, count in value.items()]
         elif isinstance(value, dict):
             found += [(f"{name} {part}", _quantiles(quantiles)) for part, quantiles in value.items()]
         elif name == "findings":
             found += [("", finding) for finding in value]
-        else:
+        elif value is not None:
             found.append((name, f"{value:g}" if isinstance(value, float) else str(value)))
     return found
 
@@ -177,3 +188,15 @@ def _quantiles(value: Quantiles) -> str:
     if value.p50 is None:
         return "-"
     return f"p50 {value.p50:g}  p95 {value.p95:g}  p99 {value.p99:g}"
+
+
+def _hang_lines(hang: Hang) -> list[tuple[str, str]]:
+    about = f"{hang.calls} calls of user {hang.user} in {hang.seconds:g} s"
+    return [("hang", about), ("hang, others' replies", _moved(hang)), ("hang, others' orders", _moved(hang.orders))]
+
+
+def _moved(found: Moved) -> str:
+    if found.p95_before_ms is None or found.p95_during_ms is None:
+        return "-"
+    word = {True: "unmoved", False: "MOVED", None: "too few to say"}[found.unmoved]
+    return f"p95 {found.p95_before_ms:g} before, {found.p95_during_ms:g} during: {word}"

@@ -14,6 +14,7 @@ from tradekit.domain.orders import account_name
 from tradekit.domain.sessions import SessionState
 from tradekit.services.decisions import unchanged
 from tradekit.services.reconciliation import Reconciled
+from tradekit.services.users import need_user
 
 ACCOUNTS_PAGE = 500
 COMPARISONS_AT_ONCE_MAX = 32
@@ -38,7 +39,9 @@ class AccountsApi(Api):
         :raises UnknownUser: nobody registered under this identity.
         """
         completed = await self._call(who, lambda state, ctx: unchanged(state, result=state))
-        return await self._compare([cast("SessionState", completed.result)])
+        state = cast("SessionState", completed.result)
+        need_user(state)
+        return await self._compare([state])
 
     async def reconcile_all(self) -> list[Comparison]:
         """Compare every account that is not on paper."""

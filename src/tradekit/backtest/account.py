@@ -124,7 +124,8 @@ class Account:
     @property
     def waits(self) -> bool:
         """Whether orders are held for a trigger."""
-        return any(order.held for order in self.state.orders)
+        orders = self.state.orders
+        return bool(orders) and any(order.held for order in orders)
 
     def hear_reports(self, told: Iterable[OrderReport]) -> None:
         """Apply what the venue says, in the order it says it."""

@@ -7,16 +7,17 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from importlib.metadata import entry_points
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 from tradekit import strategies
 from tradekit.domain.errors import BadInput
+from tradekit.ports.indicators import IndicatorLibrary
 from tradekit.ports.strategy import Strategy
+from tradekit.strategies import plugins
+from tradekit.strategies.streams import OwnIndicators
 
-GROUP = "tradekit.strategies"
 VALUES_MAX = 10_000
 
 Factory = Callable[..., Strategy]
@@ -24,17 +25,19 @@ Factory = Callable[..., Strategy]
 
 def names() -> list[str]:
     """Every strategy that can be asked for by name."""
-    return sorted({*_built_in(), *(entry.name for entry in entry_points(group=GROUP))})
+    return sorted({*_built_in(), *(entry.name for entry in plugins.found())})
 
 
-def build(spec: str, parameters: Mapping[str, str] | None = None) -> Strategy:
+def build(spec: str, parameters: Mapping[str, str] | None = None, *, indicators: IndicatorLibrary | None = None) -> Strategy:
     """Make a strategy: a built-in or plug-in by name, or a class as ``module:Class`` or ``path/to/file.py:Class``.
 
-    Parameters are read as the types the class declares.
+    Parameters are read as the types the class declares. One called ``indicators`` is given the library instead.
 
     :raises BadInput: no such strategy or parameter, or a value that does not fit.
+    :raises ConfigurationError: a plug-in cannot be imported.
     """
-    factory, values = _find(spec), dict(parameters or {})
+    library = indicators or OwnIndicators()
+    factory, values = plugins.with_indicators(_find(spec), library), dict(parameters or {})
     known = inspect.signature(factory).parameters
     takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values())
     for name in values:
@@ -64,9 +67,9 @@ def _built_in() -> dict[str, Factory]:
 def _find(spec: str) -> Factory:
     if spec in _built_in():
         return _built_in()[spec]
-    for entry in entry_points(group=GROUP):
+    for entry in plugins.found():
         if entry.name == spec:
-            return _checked(entry.load(), spec)
+            return plugins.factory(entry)
     place, colon, attribute = spec.rpartition(":")
     if not colon:
         hint = f"one of {', '.join(names())}, or a class as file.py:Class"

@@ -9,7 +9,7 @@ from tradekit.domain.instruments import Bar, Instrument, Quote, Symbol
 class BarMarket:
     """The last price of every instrument, read off its last bar when asked. Implements :class:`tradekit.ports.market.MarketView`."""
 
-    source = "replay"
+    source = origin = "replay"
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}

@@ -1,6 +1,7 @@
 """Running a strategy over recorded bars."""
 
 import gc
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -199,7 +200,8 @@ class _Run:
     def _trade(self, stream: Iterator[Moment]) -> None:
         # The one hot loop: names are bound outside, and money is touched only when there is an order.
         venue, last, evaluators = self._venue, self._market.last, self._evaluators
-        note_time, note_value = self._curve.times_ms.append, self._curve.values.append
+        times_ms: list[int] = []
+        values: list[float] = []
         heard: list[tuple[Bar, Answer]] = []
         for closing, opening in stream:
             if venue.resting or self._waiting is not None:
@@ -222,10 +224,11 @@ class _Run:
                 for held, quantity in self._held:
                     value += quantity * float(last[held].close)
             if closing:
-                note_time(bar.open_ms + bar.timeframe_ms)
-                note_value(value)
+                times_ms.append(bar.open_ms + bar.timeframe_ms)
+                values.append(value)
             if venue.arriving or venue.resting or self._waiting is not None:
                 self._open(opening)
+        self._curve = Curve(array("q", times_ms), array("d", values))
 
     def _ask(self, bar: Bar) -> None:
         try:

@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import groupby, islice
+from itertools import chain, groupby, islice, pairwise
 
 import attrs
 
@@ -156,17 +156,8 @@ def moments(parts: Sequence[Series]) -> Iterator[Moment]:
 
 
 def _alone(series: Series) -> Iterator[Moment]:
-    closing: tuple[Bar, ...] = ()
-    previous_ms, symbol = -1, series.symbol
-    for bar in series.read():
-        # As in _in_order, without a second generator: this is the hot loop.
-        open_ms = bar.open_ms
-        if open_ms <= previous_ms or bar.symbol != symbol:
-            raise _defect(series)
-        previous_ms, opening = open_ms, (bar,)
-        yield closing, opening
-        closing = opening
-    yield closing, ()
+    """One bar closes as the next one opens, each a tuple of its own; before the first and after the last there is none."""
+    return pairwise(chain(((),), zip(_in_order(series)), ((),)))
 
 
 def _together(parts: Sequence[Series]) -> Iterator[Moment]:

@@ -6,7 +6,7 @@ from tradekit.chat.command import Command, press, quote_currency
 from tradekit.chat.examples import example_line
 from tradekit.chat.parsing import shown
 from tradekit.chat.texts import has_text
-from tradekit.domain.errors import BadInput, NotFound, OrderDenied, TradekitError
+from tradekit.domain.errors import BadInput, NotFound, OrderDenied, RuleRefused, TradekitError
 from tradekit.domain.replies import Button, Reply
 from tradekit.domain.risk import Check
 from tradekit.domain.sessions import SessionState
@@ -36,6 +36,9 @@ def reply_for(error: TradekitError, state: SessionState, ctx: Context, command: 
         if not error.value:
             return Reply(key="input.missing" if error.problem == "is missing" else "input.wrong", args=args)
         return Reply(key="input.bad", args={**args, "value": shown(error.value)})
+    if isinstance(error, RuleRefused):
+        buttons = ((press("button.plan", "/plan"),),) if error.check == "RULE_PLAN" else ()
+        return Reply(key=f"error.{error.code.lower()}", args=dict(error.detail), buttons=buttons)
     facts = {name: shown(str(value)) for name, value in error.facts.items()}
     if isinstance(error, NotFound):
         key = "not_found." + error.kind.replace(" ", "_")

@@ -1,12 +1,12 @@
 """Every command by name, and what can be said of a message before it is handled."""
 
 from tradekit.chat.command import Command
-from tradekit.chat.commands import account, accounts, controls, exits, history, reconcile, session, settings, signals, start, trading
+from tradekit.chat.commands import account, accounts, controls, exits, history, reconcile, rules, session, settings, signals, start, trading
 from tradekit.chat.parsing import parse_line
 from tradekit.chat.texts import text_for
 from tradekit.domain.inbox import LaneClass
 
-_TOPICS = (start, account, trading, exits, history, signals, settings, accounts, reconcile, controls, session)
+_TOPICS = (start, account, trading, exits, history, signals, rules, settings, accounts, reconcile, controls, session)
 
 COMMANDS: dict[str, Command] = {command.name: command for topic in _TOPICS for command in topic.COMMANDS}
 

@@ -25,7 +25,7 @@ ROW_KEY = "row_key"
 _FIELD = re.compile(r"\{(\w+)(?::([^{}]*))?\}")
 _CONDITION = re.compile(r"\[(!?)(\w+)\] ?")
 _NESTING_MAX = 3
-LOOKUPS = frozenset({"word", "lock", "why", "venue", "mark", "setting", "text"})
+LOOKUPS = frozenset({"word", "lock", "why", "venue", "mark", "setting", "text", "key_reason"})
 """Shapes whose value names another text."""
 
 

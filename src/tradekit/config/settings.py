@@ -75,7 +75,9 @@ _TELEGRAM_TOKEN = kinds.text("the token that @BotFather gave, such as 123456:ABC
 _WEBHOOK_SECRET = kinds.text("1 to 256 letters, digits, _ or -", r"[A-Za-z0-9_-]{1,256}", "a-long-random-word")
 _KEYS = kinds.text("one or more keys, as `tradekit keys generate` prints them", r"[A-Za-z0-9+/=:,._\s-]+")
 _VENUES = kinds.text("names separated by commas", r"[a-z0-9]+(\s*,\s*[a-z0-9]+)*", "binance,kraken")
-_FEED = kinds.text("simulated or replay:[SYMBOL=]PATH[,...]", r"simulated|replay:.+", "simulated")
+_FEED = kinds.text(
+    "auto, simulated, ccxt:VENUE[:SYMBOL,...] or replay:[SYMBOL=]PATH[,...]", r"auto(:.+)?|simulated|ccxt:.+|replay:.+", "simulated"
+)
 
 
 class ForeignOrders(StrEnum):
@@ -181,7 +183,19 @@ class Settings:
     )
 
     feed: str = attrs.field(
-        default="simulated", metadata=_about(_FEED, "TRADEKIT_FEED", "Where prices come from: simulated or replay:[SYMBOL=]PATH[,...]")
+        default="simulated",
+        metadata=_about(
+            _FEED,
+            "TRADEKIT_FEED",
+            "Where prices come from: auto (live if the venue answers, else simulated; what up and chat take by default), simulated, "
+            "ccxt:VENUE[:SYMBOL,...] or replay:[SYMBOL=]PATH[,...]",
+        ),
+    )
+    feed_wait_s: float = attrs.field(
+        default=5.0,
+        metadata=_about(
+            kinds.seconds(), "TRADEKIT_FEED_WAIT_S", "How long auto waits for the venue before it takes simulated prices", unit="s"
+        ),
     )
     speed: float | None = attrs.field(
         default=None,

@@ -74,5 +74,8 @@ def money(value: Decimal) -> Decimal:
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:
-    """Whether ``value`` needs no rounding to ``step``."""
-    return value % step == 0
+    """Whether ``value`` needs no rounding to ``step``. Of more steps than a Decimal has digits nobody can say so."""
+    try:
+        return value % step == 0
+    except InvalidOperation:
+        return False

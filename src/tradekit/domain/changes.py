@@ -99,8 +99,8 @@ NOTHING = Changes()
 def together(*parts: Changes) -> Changes:
     """One all-or-nothing value out of many."""
     parts = tuple(part for part in parts if part is not NOTHING)
-    if len(parts) == 1:
-        return parts[0]
+    if len(parts) < 2:
+        return parts[0] if parts else NOTHING
     columns = zip(*map(astuple, parts), strict=True)
     return Changes(**{name: tuple(chain.from_iterable(column)) for name, column in zip(TABLES, columns, strict=False) if any(column)})
 

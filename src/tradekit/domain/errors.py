@@ -114,6 +114,21 @@ class KeyRefused(UserError):
 
 
 @attrs.define(kw_only=True, eq=False)
+class RuleRefused(UserError):
+    """A rule of a user, or what was to be done with it, was turned down; nothing was changed."""
+
+    check: str
+    """Stable code: ``RULE_SYNTAX``, ``RULE_MALFORMED``, ``RULE_TOO_LARGE``, ``RULE_INDICATOR``, ``RULE_INDICATOR_MISSING``, ``RULE_NAME``,
+    ``RULE_NAME_TAKEN``, ``RULE_KNOWN``, ``RULE_LIMIT``, ``RULE_PLAN``."""
+    detail: dict[str, str] = attrs.field(factory=dict)
+
+    @property
+    def code(self) -> str:
+        """The code of the check."""
+        return self.check
+
+
+@attrs.define(kw_only=True, eq=False)
 class Duplicate(UserError):
     """The same cause was already acted upon."""
 

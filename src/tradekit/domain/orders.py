@@ -113,7 +113,7 @@ def venue_of(account: str) -> str:
 
 def mode_of(account: str) -> TradingMode:
     """Whose money an account holds."""
-    return TradingMode(account.partition(":")[2] or TradingMode.PAPER)
+    return TradingMode.PAPER if account == PAPER else TradingMode(account.partition(":")[2] or TradingMode.PAPER)
 
 
 class TakeProfit(msgspec.Struct, frozen=True, gc=False):
@@ -138,6 +138,11 @@ class Bracket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def __bool__(self) -> bool:
         """Whether there is any exit."""
         return bool(self.stop_loss_pct or self.trailing_pct or self.take_profits or self.time_exit_s)
+
+    @property
+    def stop_pct(self) -> Decimal | None:
+        """How far the price may go against an entry before it is sold."""
+        return min((pct for pct in (self.stop_loss_pct, self.trailing_pct) if pct), default=None)
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -244,6 +249,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_open(self) -> bool:
         """Whether it may still fill."""
         return self.state not in TERMINAL
+
+    @property
+    def guards_at_venue(self) -> bool:
+        """Whether it is a stop or target that waits at the venue to sell: it makes way for a sale that its user asks for."""
+        return self.terms.native and self.side is Side.SELL and self.type in CONDITIONAL and self.state is OrderState.ACCEPTED
 
     @property
     def held(self) -> bool:

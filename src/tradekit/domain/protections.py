@@ -12,6 +12,8 @@ replace = msgspec.structs.replace
 
 SOURCES_FACTOR = 2
 """So many times the stops of one source, from whatever sources, lock everything."""
+STOPS_MAX = RECENT_TRADES_MAX // SOURCES_FACTOR
+"""Most stops that a user may wait for: what is remembered must reach for the lock of everything."""
 
 
 def after_trade(guard: Guard, trade: ClosedTrade, settings: UserSettings, now_ms: int) -> Guard:
@@ -26,13 +28,14 @@ def after_trade(guard: Guard, trade: ClosedTrade, settings: UserSettings, now_ms
     """
     locks = [lock for lock in guard.locks if lock.until_ms > now_ms]
     if trade.pnl < 0 and settings.cooldown_s:
-        locks.append(TradingLock(kind=LockKind.COOLDOWN, until_ms=now_ms + settings.cooldown_s * 1000))
+        locks = _with(locks, TradingLock(kind=LockKind.COOLDOWN, until_ms=now_ms + settings.cooldown_s * 1000))
     if not settings.stop_guard_losses and settings.low_profit_pct is None:
         return replace(guard, locks=tuple(locks), recent=())
     since_ms = now_ms - settings.guard_window_s * 1000
     recent = tuple(each for each in (*guard.recent, trade) if each.closed_ms > since_ms)[-RECENT_TRADES_MAX:]
     until_ms = now_ms + settings.guard_lock_s * 1000
-    locks += [each for each in _found(recent, trade, settings, until_ms) if not _covered(each, locks)]
+    for lock in _found(recent, trade, settings, until_ms):
+        locks = _with(locks, lock)
     return replace(guard, locks=tuple(locks), recent=recent)
 
 
@@ -53,10 +56,11 @@ def _found(recent: tuple[ClosedTrade, ...], trade: ClosedTrade, settings: UserSe
     return found
 
 
-def _covered(lock: TradingLock, known: list[TradingLock]) -> bool:
-    """Whether a lock of the same kind and scope holds at least as long."""
+def _with(known: list[TradingLock], lock: TradingLock) -> list[TradingLock]:
+    """The locks with this one: of each kind and scope the one that lasts longest."""
     scope = (lock.kind, lock.symbol, lock.source)
-    return any((each.kind, each.symbol, each.source) == scope and each.until_ms >= lock.until_ms for each in known)
+    same = [each for each in known if (each.kind, each.symbol, each.source) == scope]
+    return [*(each for each in known if each not in same), max([*same, lock], key=lambda each: each.until_ms)]
 
 
 def holding(guard: Guard, symbol: str, source: str, now_ms: int) -> TradingLock | None:

@@ -16,9 +16,12 @@ from tradekit.domain.instruments import Instrument, Quote
 from tradekit.domain.orders import CONDITIONAL, Bracket, OrderType, Side, TimeInForce, venue_of
 from tradekit.domain.portfolio import Position
 from tradekit.domain.protections import holding
+from tradekit.domain.rules import RULE_PREFIX
 from tradekit.domain.sessions import SessionState, SessionStatus
+from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import Limits
 from tradekit.domain.triggers import would_fire_at_once
+from tradekit.domain.users import Sizing
 
 
 class Check(StrEnum):
@@ -41,6 +44,7 @@ class Check(StrEnum):
     STALE_PRICE = "STALE_PRICE"
     PRICE_DEVIATION = "PRICE_DEVIATION"
     TRIGGER_PRICE = "TRIGGER_PRICE"
+    SIZING_NEEDS_STOP = "SIZING_NEEDS_STOP"
     QTY_PRECISION = "QTY_PRECISION"
     QTY_MIN = "QTY_MIN"
     QTY_MAX = "QTY_MAX"
@@ -99,10 +103,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def stop_pct(self) -> Decimal | None:
         """How far the price may go against an entry before it is sold."""
-        if self.bracket is None:
-            return None
-        found = [pct for pct in (self.bracket.stop_loss_pct, self.bracket.trailing_pct) if pct]
-        return min(found) if found else None
+        return None if self.bracket is None else self.bracket.stop_pct
 
 
 class Case(msgspec.Struct, frozen=True, gc=False):
@@ -121,21 +122,25 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     """Whether the account agrees with its venue."""
     account_problem: str = ""
     """Code of why nothing can be sent from the account."""
-    source: str = ""
-    """Of the signal that asks; empty: the user."""
+    signal: Signal | None = None
+    """The signal that asks; None: the user."""
+    duplicate: bool = False
+    """Whether the signal's order is open already."""
 
     @property
     def allowed(self) -> GlobalState:
         """What the operator allows this user at this venue."""
-        return state_of(self.policy.controls, venue_of(self.state.account), self.state.user_id)
+        controls = self.policy.controls
+        return state_of(controls, venue_of(self.state.account), self.state.user_id) if controls else GlobalState.NORMAL
 
     @property
     def limited_by(self) -> str:
         """``service``, ``venue`` or ``user``: where a halt comes from."""
         controls = self.policy.controls
-        if EVERYWHERE in controls:
-            return "service"
-        return "venue" if venue_of(self.state.account) in controls else "user"
+        for scope, name in ((EVERYWHERE, "service"), (venue_of(self.state.account), "venue")):
+            if scope in controls and controls[scope].state is GlobalState.HALTED:
+                return name
+        return "user"
 
     @property
     def price(self) -> Decimal:
@@ -205,14 +210,23 @@ def _not_reducing(case: Case) -> Denial | None:
 def _account(case: Case) -> Denial | None:
     user = case.state.user
     if user is None or user.status != "active":
-        return Denial(Check.ACCOUNT_INVALID, {"status": "unregistered" if user is None else user.status.value})
+        return Denial(Check.ACCOUNT_INVALID, {"status": "unregistered" if user is None else user.status.value, "problem": ""})
     return _account_reachable(case)
 
 
 def _account_reachable(case: Case) -> Denial | None:
     if case.account_problem:
-        return Denial(Check.ACCOUNT_INVALID, {"status": case.account_problem, "account": case.state.account})
+        return Denial(Check.ACCOUNT_INVALID, {"status": "", "problem": case.account_problem, "account": case.state.account})
     return None
+
+
+def _tier_feature(case: Case) -> Denial | None:
+    return Denial(Check.TIER_FEATURE) if case.signal is not None and lacks_feature(case.signal, case.limits) else None
+
+
+def lacks_feature(signal: Signal, limits: Limits) -> bool:
+    """Whether a plan does not include what the signal comes from."""
+    return (signal.advanced and not limits.advanced_signals) or (signal.source.startswith(RULE_PREFIX) and not limits.custom_strategies)
 
 
 def _daily_trades(case: Case) -> Denial | None:
@@ -230,6 +244,14 @@ def _max_positions(case: Case) -> Denial | None:
     return None
 
 
+def _not_duplicate(case: Case) -> Denial | None:
+    return Denial(Check.DUPLICATE_SIGNAL) if case.signal is not None and case.duplicate else None
+
+
+def _signal_in_time(case: Case) -> Denial | None:
+    return Denial(Check.SIGNAL_EXPIRED) if case.signal is not None and case.now_ms >= case.signal.expires_ms else None
+
+
 def _instrument_known(case: Case) -> Denial | None:
     return None if case.instrument else Denial(Check.INSTRUMENT_UNKNOWN, {"symbol": case.request.symbol})
 
@@ -241,8 +263,8 @@ def _instrument_tradable(case: Case) -> Denial | None:
 
 def _not_locked(case: Case) -> Denial | None:
     if case.request.symbol in case.state.session.guard.frozen:
-        return Denial(Check.LOCKED, {"lock": "discrepancy", "symbol": case.request.symbol})
-    lock = holding(case.state.session.guard, case.request.symbol, case.source, case.now_ms)
+        return Denial(Check.LOCKED, {"lock": "discrepancy", "symbol": case.request.symbol, "until_ms": ""})
+    lock = holding(case.state.session.guard, case.request.symbol, case.signal.source if case.signal else "", case.now_ms)
     if lock is None:
         return None
     return Denial(Check.LOCKED, {"lock": lock.kind.value, "until_ms": str(lock.until_ms), "zone": case.state.settings.time_zone})
@@ -282,7 +304,7 @@ def _trigger(case: Case) -> Denial | None:
     if trigger is None or case.quote is None:
         return None
     assert case.instrument is not None
-    facts = {"trigger": f"{trigger:f}", "market": f"{case.quote.price:f}", "side": request.side.value}
+    facts = {"lacks": "", "trigger": f"{trigger:f}", "market": f"{case.quote.price:f}", "side": request.side.value}
     if not is_multiple(trigger, case.instrument.tick_size):
         return Denial(Check.QTY_PRECISION, {"step": f"{case.instrument.tick_size:f}", "what": "trigger"})
     if would_fire_at_once(request.side, request.type, trigger, case.quote.price):
@@ -300,6 +322,13 @@ def _lacks(request: OrderRequest, now_ms: int) -> str:
     if kind is OrderType.STOP_LIMIT and request.price is None:
         return "a limit price"
     return "a trigger" if kind in CONDITIONAL and not (request.trigger_price and request.trigger_price > 0) else ""
+
+
+def _stop_for_sizing(case: Case) -> Denial | None:
+    """What a signal may buy by risk follows from the distance to the stop: without one it is not known."""
+    if case.signal is not None and case.state.settings.sizing is Sizing.RISK_PERCENT and not case.request.stop_pct:
+        return Denial(Check.SIZING_NEEDS_STOP)
+    return None
 
 
 def _quantity_precision(case: Case) -> Denial | None:
@@ -388,7 +417,7 @@ def _balance(case: Case) -> Denial | None:
 
 
 def _reduces(case: Case) -> Denial | None:
-    sellable = case.state.sellable(case.request.symbol)
+    sellable = case.state.sellable(case.request.symbol, with_guards=True)
     if case.request.type in CONDITIONAL and (held := case.state.position(case.request.symbol)) is not None:
         # It promises nothing until it fires.
         sellable = held.quantity
@@ -415,14 +444,18 @@ ENTRY_CHECKS: tuple[Callable[[Case], Denial | None], ...] = (
     _not_halted,
     _not_reducing,
     _account,
+    _tier_feature,
     _daily_trades,
     _max_positions,
+    _not_duplicate,
+    _signal_in_time,
     _instrument_known,
     _instrument_tradable,
     _not_locked,
     _fresh_price,
     _price_deviation,
     _trigger,
+    _stop_for_sizing,
     _quantity_precision,
     _quantity_minimum,
     _quantity_maximum,

@@ -147,11 +147,17 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
 
     def position(self, symbol: Symbol) -> Position | None:
         """The position in an instrument, or None when flat."""
-        return next((position for position in self.positions if position.symbol == symbol), None)
+        for position in self.positions:
+            if position.symbol == symbol:
+                return position
+        return None
 
     def order(self, client_order_id: str) -> Order | None:
         """The open order of this id."""
-        return next((order for order in self.orders if order.client_order_id == client_order_id), None)
+        for order in self.orders:
+            if order.client_order_id == client_order_id:
+                return order
+        return None
 
     @property
     def today(self) -> DayUsage:
@@ -168,12 +174,15 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
         """Quote currency that a new entry may spend."""
         return self.session.cash - self.reserved
 
-    def sellable(self, symbol: Symbol) -> Decimal:
-        """Base currency held and not already promised to a sell at the venue."""
+    def sellable(self, symbol: Symbol, *, with_guards: bool = False) -> Decimal:
+        """Base currency held and not already promised to a sell at the venue.
+
+        :param with_guards: count in what stops and targets at the venue promise, for they make way.
+        """
         held = self.position(symbol)
         if held is None:
             return ZERO
-        promised = sum((o.leaves_qty for o in self.orders if o.symbol == symbol and o.side is Side.SELL and not o.held), ZERO)
+        promised = sum((o.leaves_qty for o in self.orders if _promises(o, symbol, with_guards=with_guards)), ZERO)
         return held.quantity - promised
 
     def unresolved(self, symbol: Symbol) -> bool:
@@ -183,7 +192,11 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def instruments_used(self) -> frozenset[Symbol]:
         """Instruments held or about to be held."""
-        return frozenset(p.symbol for p in self.positions) | frozenset(o.symbol for o in self.orders if o.side is Side.BUY)
+        return frozenset([p.symbol for p in self.positions] + [o.symbol for o in self.orders if o.side is Side.BUY])
+
+
+def _promises(order: Order, symbol: Symbol, *, with_guards: bool) -> bool:
+    return order.symbol == symbol and order.side is Side.SELL and not order.held and not (with_guards and order.guards_at_venue)
 
 
 def on_account(state: SessionState, account: str) -> SessionState:

@@ -7,7 +7,7 @@ import anyio
 import msgspec
 
 from tradekit.domain.controls import Control, Controls, GlobalState
-from tradekit.domain.errors import Busy
+from tradekit.domain.errors import Busy, TradekitError
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.risk import TradingPolicy
 from tradekit.engine.lanes import Envelope
@@ -59,11 +59,20 @@ class ControlBoard:
         while True:
             await self._sweep.wait()
             self._sweep = anyio.Event()
-            users = await self._reader.users_with_open_orders()
-            for number, user_id in enumerate(users):
-                await self._offer(user_id)
-                if number % PAGE == PAGE - 1:
-                    await anyio.sleep(RETRY_S)
+            try:
+                await self._sweep_once()
+            except TradekitError as error:
+                # The storage does not answer, or the service is stopping: then the next start does it.
+                log.warning("resting entries are not taken back yet: %s", error)
+                await anyio.sleep(RETRY_S)
+                self._sweep.set()
+
+    async def _sweep_once(self) -> None:
+        users = await self._reader.users_with_open_orders()
+        for number, user_id in enumerate(users):
+            await self._offer(user_id)
+            if number % PAGE == PAGE - 1:
+                await anyio.sleep(RETRY_S)
 
     async def _offer(self, user_id: int) -> None:
         while True:

@@ -1,6 +1,7 @@
 """Keys of venues at work: taken in, opened for whoever signs an order, checked again, wrapped anew, taken back."""
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 TRIES_MAX = 5
 PAGE = 200
 RECHECK_AFTER_S = 86_400
+SILENT_MAX = 20
+"""Keys in a row without an answer, after which a round asks their venue no more."""
 NO_VAULT_FIX = "make a key with `tradekit keys generate`, keep it in a file, and name the file in TRADEKIT_KEY_FILE"
 
 Call = Callable[[int, Handler], Awaitable[Completed]]
@@ -262,14 +265,39 @@ class KeyCustodian:
         if self._check is None or self._vault is None:
             return Rechecked()
         before_ms = self._clock.now_ms() - round(older_than_s * 1000)
+        silent: Counter[str] = Counter()
         for user_id, _ in await self._data_keys():
             custody = await self._custody(user_id)
             for credential in custody.credentials if custody else ():
-                if credential.ciphertext and credential.verified_ms <= before_ms:
-                    counts[await self._rechecked(self._check, credential)] += 1
+                if not credential.ciphertext or credential.verified_ms > before_ms:
+                    continue
+                if silent[credential.venue] >= SILENT_MAX:
+                    counts["unanswered"] += 1
+                    continue
+                try:
+                    outcome = await self._rechecked(self._check, credential)
+                except ExchangeUnavailable as error:
+                    log.warning("the key of user %s for %s could not be checked: %s", user_id, credential.venue, error)
+                    outcome = "unanswered"
+                    silent[credential.venue] += 1
+                else:
+                    silent[credential.venue] = 0
+                counts[outcome] += 1
         return Rechecked(**counts)
 
     async def _rechecked(self, check: KeyCheck, credential: Credential) -> str:
+        """One key; whatever goes wrong with it is its own, and the next one has its turn."""
+        try:
+            return await self._asked_again(check, credential)
+        except ExchangeUnavailable:
+            raise
+        except TradekitError as error:
+            log.warning("the key of user %s for %s could not be checked: %s", credential.user_id, credential.venue, error)
+        except Exception:  # supervisor: one key's trouble must not keep the others from being checked
+            log.exception("the key of user %s for %s could not be checked", credential.user_id, credential.venue)
+        return "unanswered"
+
+    async def _asked_again(self, check: KeyCheck, credential: Credential) -> str:
         user_id, venue, version = credential.user_id, credential.venue, credential.version
         said: Permissions | str
         try:
@@ -280,9 +308,6 @@ class KeyCustodian:
             if error.check == "KEY_MISSING":
                 return "refused"
             said = error.check
-        except TradekitError as error:
-            log.warning("the key of user %s for %s could not be checked: %s", user_id, venue, error)
-            return "unanswered"
         completed = await self._call(user_id, lambda state, ctx: cases.rechecked(state, venue, version, said, ctx))
         kept = cast("Credential | None", completed.result)
         return "verified" if kept is not None and kept.usable else "refused"

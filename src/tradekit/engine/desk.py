@@ -16,6 +16,7 @@ REQUESTS_IN_FLIGHT_MAX = 64
 REQUESTS_PER_USER_MAX = 2
 """Of these, for one user: a venue that hangs for one key leaves the places of the others."""
 
+Held = tuple[Order, bool]
 Send = Callable[[list[Order]], Awaitable[None]]
 Cancel = Callable[[Order], Awaitable[None]]
 
@@ -33,7 +34,7 @@ class Desk:
         self._entries: deque[Order] = deque()
         self._busy: Counter[int] = Counter()
         """Requests under way per user; not counted where orders go in batches."""
-        self._held: dict[int, deque[tuple[Order, bool]]] = {}
+        self._held: dict[int, deque[Held]] = {}
         """What waits for another request of the same user, and whether it is a cancel."""
         self._wake = anyio.Event()
         self.in_flight = 0
@@ -110,12 +111,18 @@ class Desk:
             self._wake.set()
 
     async def _go_on(self, user_id: int) -> None:
-        """What waited for a request of this user takes its place, in the order it came."""
+        """What waited for a request of this user takes its place: cancels first, then exits, then entries, each in the order it came."""
         while held := self._held.get(user_id):
-            order, is_cancel = held.popleft()
+            order, is_cancel = min(held, key=_urgency)
+            held.remove((order, is_cancel))
             if not held:
                 del self._held[user_id]
             await (self._cancel(order) if is_cancel else self._send([order]))
         self._busy[user_id] -= 1
         if not self._busy[user_id]:
             del self._busy[user_id]
+
+
+def _urgency(held: Held) -> int:
+    order, is_cancel = held
+    return 0 if is_cancel else 1 if order.side is Side.SELL else 2

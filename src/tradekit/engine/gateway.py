@@ -11,7 +11,7 @@ import attrs
 
 from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.inbox import LaneClass
-from tradekit.domain.orders import Order, OrderReport, OrderState, as_sent
+from tradekit.domain.orders import TERMINAL, Order, OrderReport, OrderState, as_sent
 from tradekit.domain.sessions import SessionState
 from tradekit.engine.desk import Desk
 from tradekit.engine.lanes import Completed, Envelope
@@ -28,7 +28,11 @@ QUESTIONS_AT_ONCE_MAX = 16
 WAITING_MAX = 20_000
 """Above this the lanes pause until the venue has caught up."""
 ASK_EVERY_S = 0.5
+"""Until the venue knows of the order; longer each time, and again when its visibility window ends."""
+ASK_AGAIN_S = 0.1
+"""After no answer; longer each time."""
 ASK_EVERY_MAX_S = 30.0
+LONGER = 1.5
 
 
 @attrs.define(eq=False)
@@ -39,6 +43,9 @@ class _Question:
     since: float
     next_at: float
     tries: int = 0
+    """Answers without evidence."""
+    silences: int = 0
+    """No answer, in a row."""
     asking: bool = False
 
 
@@ -114,13 +121,18 @@ class Gateway:
         known = self._questions.get(order.client_order_id)
         if known is not None:
             known.since = now
+            if order.state is OrderState.PENDING_CANCEL:
+                # Wanted since the question was put: if the order turns out to rest it is canceled.
+                known.order = order
             return
         self._users[order.user_id] += 1
         self._questions[order.client_order_id] = _Question(order, since=now, next_at=now)
         self._ask_wake.set()
 
     async def check(self, order: Order) -> bool:
-        """Ask the venue about an order once, and book what it says; False when it knows nothing of it, which is then looked into.
+        """Ask the venue about an order once, and book what it says.
+
+        False when it knows nothing of it, or what it says could not be booked: that is looked into.
 
         :raises ExchangeUnavailable: no answer.
         """
@@ -135,18 +147,20 @@ class Gateway:
         if report is None:
             self.resolve(order)
             return False
-        booked = anyio.Event()
+        booked, outcome = anyio.Event(), Completed()
         self._users[order.user_id] += 1
         envelope = self._report_envelope(report, order)
 
         def done(completed: Completed) -> None:
+            nonlocal outcome
+            outcome = completed
             self._booked(report, order, completed)
             booked.set()
 
         envelope.done = done
         self._post(envelope)
         await booked.wait()
-        return True
+        return outcome.error is None
 
     def settle_after_restart(self, orders: tuple[Order, ...]) -> None:
         """What was open when the service stopped: orders may have been sent, filled or canceled since. Nothing is sent again."""
@@ -234,7 +248,12 @@ class Gateway:
         if completed.error is None:
             self._telemetry.count(f"reports.{report.state}")
             question = self._questions.get(report.client_order_id)
-            if question is not None and _is_evidence(question.order, report):
+            if question is None:
+                return
+            if order is None and report.state not in TERMINAL:
+                # What the venue tells of its own accord may be older than the question: that it was taken does not say that it still rests.
+                question.since = self._clock.monotonic()
+            elif _is_evidence(question.order, report):
                 self._close(question)
             return
         log.error("report on %s was not booked: %s", report.client_order_id, completed.error)
@@ -278,20 +297,30 @@ class Gateway:
 
     async def _ask(self, question: _Question) -> None:
         order, asked = question.order, self._clock.monotonic()
-        exchange = self._venues.of(order)
+        exchange, window_s = self._venues.of(order), 0.0
         try:
             if exchange is None:
                 raise ExchangeUnavailable(venue=order.account, reason="NOT_CONNECTED")
             with anyio.fail_after(exchange.capabilities.answer_timeout_s):
                 report = await exchange.find(as_sent(order))
         except Exception as error:  # noqa: BLE001 - a network error never counts as "not found"
+            question.silences += 1
             log.warning("asking for order %s: %s", order.client_order_id, error)
         else:
-            self._weigh(question, report, asked, exchange.capabilities.visibility_window_s)
+            question.silences, question.tries = 0, question.tries + 1
+            window_s = exchange.capabilities.visibility_window_s
+            self._weigh(question, report, asked, window_s)
         finally:
             question.asking = False
-            question.tries += 1
-            question.next_at = self._clock.monotonic() + min(ASK_EVERY_MAX_S, ASK_EVERY_S * 1.5 ** min(question.tries, 12))
+            question.next_at = self._next_at(question, window_s)
+
+    def _next_at(self, question: _Question, window_s: float) -> float:
+        now = self._clock.monotonic()
+        if question.silences:
+            return now + min(ASK_EVERY_MAX_S, ASK_AGAIN_S * LONGER ** min(question.silences, 16))
+        later = now + min(ASK_EVERY_MAX_S, ASK_EVERY_S * LONGER ** min(question.tries, 12))
+        over = question.since + window_s
+        return min(later, over) if over > now else later
 
     def _weigh(self, question: _Question, report: OrderReport | None, asked: float, window_s: float) -> None:
         order = question.order

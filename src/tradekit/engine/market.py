@@ -15,8 +15,10 @@ HISTORY_MAX = 240
 class Market:
     """Knows every instrument and its last quote; passes prices and closed bars on, in order."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, origin: str = "") -> None:
+        """:param origin: for people, where prices come from and why, such as ``live from binance``."""
         self._feed = feed
+        self.origin = origin or feed.source
         self._instruments: dict[Symbol, Instrument] = {}
         self._quotes: dict[Symbol, Quote] = {}
         self._history: dict[Symbol, deque[Quote]] = {}

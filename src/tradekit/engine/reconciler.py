@@ -31,7 +31,7 @@ Key = tuple[int, str]
 """User and account."""
 Call = Callable[[int, Handler], Awaitable[Completed]]
 UNRESOLVED, EXPOSED, REST = range(3)
-"""Who goes first at the start."""
+"""Who goes first of those who are due."""
 
 
 @attrs.define(eq=False)
@@ -39,6 +39,8 @@ class _Account:
     """Where the comparison of one account stands."""
 
     settled: bool = False
+    rank: int = REST
+    """Kept until it was compared once, however often that is tried."""
     due: float = 0.0
     tries: int = 0
     wants_orders: bool = False
@@ -66,6 +68,9 @@ class Reconciler:
         self._every_s, self._adopt_foreign = every_s, adopt_foreign
         self._accounts: dict[Key, _Account] = {}
         self._queue: list[tuple[float, int, int, Key]] = []
+        """By the time at which they are due."""
+        self._ready: list[tuple[int, int, float, Key]] = []
+        """What is due, by rank."""
         self._numbers = itertools.count()
         self._slots = anyio.Semaphore(AT_ONCE_MAX, fast_acquire=True)
         self._wake = anyio.Event()
@@ -75,6 +80,11 @@ class Reconciler:
     def unsettled(self) -> int:
         """Accounts that were not compared yet."""
         return sum(not account.settled for account in self._accounts.values())
+
+    @property
+    def known(self) -> int:
+        """Accounts that are compared."""
+        return len(self._accounts)
 
     def problems(self) -> dict[Key, str]:
         """Accounts whose last comparison failed, and why."""
@@ -92,7 +102,7 @@ class Reconciler:
                 continue
             unresolved = any(order.state in IN_FLIGHT for order in book.orders)
             rank = UNRESOLVED if unresolved else EXPOSED if book.orders or book.positions else REST
-            self._accounts[state.user_id, book.account] = _Account()
+            self._accounts[state.user_id, book.account] = _Account(rank=rank)
             self._plan((state.user_id, book.account), 0.0, rank)
 
     def ask(self, user_id: int, account: str) -> None:
@@ -116,7 +126,8 @@ class Reconciler:
         return result
 
     def _plan(self, key: Key, delay_s: float, rank: int) -> None:
-        due = self._clock.monotonic() + delay_s
+        # All that is wanted at once is due at the same moment, so that the rank decides.
+        due = self._clock.monotonic() + delay_s if delay_s else 0.0
         self._accounts[key].due = due
         heapq.heappush(self._queue, (due, rank, next(self._numbers), key))
         self._wake.set()
@@ -126,22 +137,35 @@ class Reconciler:
         async with anyio.create_task_group() as tasks:
             while True:
                 self._wake = anyio.Event()
-                wait_s = self._queue[0][0] - self._clock.monotonic() if self._queue else self._every_s
-                if wait_s > 0:
-                    with anyio.move_on_after(wait_s):
+                self._sort_out()
+                if not self._ready:
+                    with anyio.move_on_after(self._queue[0][0] - self._clock.monotonic() if self._queue else self._every_s):
                         await self._wake.wait()
                     continue
-                due, _, _, key = heapq.heappop(self._queue)
+                # A place first: who is first when it is free may have come meanwhile.
+                await self._slots.acquire()
+                self._sort_out()
+                _, _, due, key = heapq.heappop(self._ready)
                 account = self._accounts[key]
                 if account.busy or account.due != due:
+                    self._slots.release()
                     continue
                 account.busy = True
-                await self._slots.acquire()
                 tasks.start_soon(self._turn, key, account)
+
+    def _sort_out(self) -> None:
+        """What has become due waits by rank from now on."""
+        now = self._clock.monotonic()
+        while self._queue and self._queue[0][0] <= now:
+            due, rank, number, key = heapq.heappop(self._queue)
+            heapq.heappush(self._ready, (rank, number, due, key))
 
     async def _turn(self, key: Key, account: _Account) -> None:
         try:
             result = await self._compare(key, account)
+            if result.settled and account.asked:
+                await self._tell(key, result)
+                account.asked = False
         except Exception as error:  # supervisor: one account's trouble must not end the others' comparisons
             if not isinstance(error, TradekitError):
                 log.exception("account %s of user %s could not be compared", key[1], key[0])
@@ -150,15 +174,12 @@ class Reconciler:
             self._telemetry.count("reconciliations.failed")
         else:
             account.tries = 0 if result.settled else account.tries + 1
-            if result.settled and account.asked:
-                account.asked = False
-                await self._tell(key, result)
         finally:
             account.busy = False
             self._slots.release()
         healthy = account.settled and not account.tries
         delay_s = self._every_s if healthy else min(RETRY_MAX_S, RETRY_S * 2 ** min(account.tries, 10) / 2)
-        self._plan(key, delay_s, REST)
+        self._plan(key, delay_s, REST if account.settled else account.rank)
 
     async def _tell(self, key: Key, result: Reconciled) -> None:
         await self._call(key[0], lambda state, ctx: announce(state, result, ctx))

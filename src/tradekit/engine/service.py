@@ -33,6 +33,7 @@ from tradekit.engine.orchestrator import Orchestrator
 from tradekit.engine.outbox import Outbox
 from tradekit.engine.probes import add_checks, flat_metrics
 from tradekit.engine.reconciler import Reconciler
+from tradekit.engine.rules import RuleBoard
 from tradekit.engine.sessions import Sessions
 from tradekit.engine.strategies import StrategyRunner
 from tradekit.engine.telemetry import Telemetry
@@ -43,6 +44,7 @@ from tradekit.ports.clock import Clock
 from tradekit.ports.entropy import Entropy
 from tradekit.ports.exchange import Exchange
 from tradekit.ports.host import HostProbe
+from tradekit.ports.indicators import IndicatorLibrary
 from tradekit.ports.storage import Storage
 from tradekit.ports.vault import Vault
 from tradekit.services.decisions import Context, Decision, Handler, Read, Source
@@ -100,6 +102,7 @@ class Service:
         vault: Vault | None = None,
         key_check: KeyCheck | None = None,
         venues: Mapping[str, Exchange] | None = None,
+        indicators: IndicatorLibrary | None = None,
     ) -> None:
         self.storage, self.exchange, self.market, self.clock = storage, exchange, market, clock
         self._entropy, self.handler, self.lane_class, self.options = entropy, handler, lane_class, options
@@ -111,7 +114,10 @@ class Service:
         )
         self.health = HealthMonitor(clock=clock, host=host, telemetry=self.telemetry, active_users=self.active_users)
         self.outbox = Outbox(storage=storage, clock=clock, telemetry=self.telemetry, size_max=options.outbox_size_max)
-        self.strategies = StrategyRunner(storage=storage, clock=clock, publish=self._publish, ttl_s=options.signal_ttl_s)
+        self.strategies = StrategyRunner(
+            storage=storage, clock=clock, publish=self._publish, ttl_s=options.signal_ttl_s, indicators=indicators
+        )
+        self.rules = RuleBoard(runner=self.strategies, reader=storage)
         self.venues = Venues(exchange, market)
         for account, venue in (venues or {}).items():
             self.venues.add(account, venue)
@@ -185,6 +191,7 @@ class Service:
             sessions=self.sessions,
             orchestrator=self.orchestrator,
             metrics=lambda: flat_metrics(self),
+            recheck_keys=self.custodian.recheck,
         )
         self.outbox.on_unreachable = self._unreachable
         self.sessions.on_loaded = self._loaded
@@ -192,8 +199,10 @@ class Service:
         self.intake.on_doubt = self.outbox.rescan
         self.strategies.on_doubt = self.fanout.rescan
         add_checks(self)
+        self.health.add("strategies", self.rules.check)
         await self._remember()
         await self.board.load()
+        await self.rules.load()
         for work in (self.sessions.run, self.orchestrator.run, self.gateway.run, self.outbox.run, self.fanout.run, self.intake.run):
             tasks.start_soon(work)
         tasks.start_soon(self.strategies.run)
@@ -308,6 +317,7 @@ class Service:
             signal_ttl_s=self.options.signal_ttl_s,
             keys=self.key_policy,
             accounts=self.venues,
+            bars=self.strategies,
         )
 
     def reached_at(self, url: str) -> None:
@@ -333,6 +343,8 @@ class Service:
         if changes.users or changes.identities or changes.subscriptions or changes.unsubscriptions:
             self.directory.note(changes)
             self._sources = None
+        if changes.rules or changes.rules_gone or changes.subscriptions or changes.unsubscriptions:
+            self.rules.refresh(decision.state)
         if changes.controls:
             self.board.note(changes.controls)
         if concerns_keys(changes):
@@ -355,6 +367,7 @@ class Service:
         """Catch up with what was committed for a user without our hearing of it."""
         if self.directory.refresh(state):
             self._sources = None
+        self.rules.refresh(state)
         for book in books(state):
             self.gateway.adopt(book.orders)
             self.triggers.note(order for order in book.orders if order.held)

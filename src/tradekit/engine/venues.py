@@ -44,6 +44,15 @@ class Venues:
         exchange = self._exchanges.get(account)
         return frozenset() if exchange is None else exchange.capabilities.native
 
+    def problem(self, account: str) -> str:
+        """Why nothing can be sent there now, or empty text."""
+        exchange = self._exchanges.get(account)
+        return "NOT_CONNECTED" if exchange is None else str(getattr(exchange, "problem", ""))
+
+    def problems(self) -> dict[str, str]:
+        """Venues that cannot be used now, by account, and why."""
+        return {account: problem for account in self._exchanges if (problem := self.problem(account))}
+
     def settled(self, user_id: int, account: str) -> bool:
         """Whether the account's books agree with the venue's."""
         return self.is_settled(user_id, account)

@@ -82,6 +82,9 @@ class AccountsView(Protocol):
     def native(self, account: str) -> frozenset[OrderType]:
         """Conditional order types whose trigger the venue watches itself."""
 
+    def problem(self, account: str) -> str:
+        """Why nothing can be sent there now, or empty text."""
+
     def settled(self, user_id: int, account: str) -> bool:
         """Whether the books agree with the venue's; until then no entries."""
 

@@ -20,3 +20,7 @@ class MarketView(Protocol):
     @property
     def source(self) -> str:
         """``simulated``, ``replay`` or ``live``: pages and replies mark the first two."""
+
+    @property
+    def origin(self) -> str:
+        """For people: where the prices come from and why, such as ``live from binance``; the source if there is no more to say."""

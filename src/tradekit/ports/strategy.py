@@ -27,7 +27,7 @@ class Advice(msgspec.Struct, frozen=True, gc=False):
 
     def __post_init__(self) -> None:
         most = ONE if self.side is Side.SELL else MULTIPLE_MAX
-        if not ZERO < self.fraction <= most:
+        if not (self.fraction.is_finite() and ZERO < self.fraction <= most):
             raise ValueError(f"a {self.side.value} needs a fraction above 0 and up to {most}, not {self.fraction}")
 
 

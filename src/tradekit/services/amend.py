@@ -34,12 +34,16 @@ def amend(
     """Change an open order: its whole quantity, limit price or trigger. The result is the order that is on its way out.
 
     A held order is replaced at once. One at the venue is canceled first, and replaced in the commit that books the cancellation; if it
-    fills instead, that stands and nothing is placed. The replacement passes the same checks as a new order. The error is NotFound, or
-    OrderDenied for a held order whose replacement fails a check.
+    fills instead, that stands and nothing is placed. The replacement passes the same checks as a new order. The error is NotFound,
+    BadInput if several orders' ids begin so, or OrderDenied for a held order whose replacement fails a check.
     """
     need_user(state)
     prefix = order_id_prefix.lower()
-    order = next((each for each in state.orders if prefix and each.client_order_id.startswith(prefix)), None)
+    fitting = [each for each in state.orders if prefix and each.client_order_id.startswith(prefix)]
+    if len(fitting) > 1:
+        problem = "fits more than one order"
+        return refused(state, BadInput(field="order", value=order_id_prefix[:40], problem=problem, hint="type more of its id"))
+    order = fitting[0] if fitting else None
     if order is None or order.state not in AMENDABLE or order.terms.foreign:
         return refused(state, NotFound(kind="open order", name=order_id_prefix[:40]))
     if trigger_price is not None and (order.terms.trigger_price is None or order.type is OrderType.TRAILING_STOP or not _waits(order)):
@@ -106,7 +110,8 @@ def place_amended(state: SessionState, order: Order, ctx: Context) -> Decision:
         trigger_ms=order.terms.trigger_ms if order.type is OrderType.TIME_EXIT else 0,
         bracket=order.terms.bracket,
     )
-    decision = place(state, request, ctx, cause=_cause(order))
+    # A venue knows nothing of the others in its list.
+    decision = place(state, request, ctx, cause=_cause(order), native=not order.terms.list_id)
     if decision.error is not None:
         reason = decision.error.check if isinstance(decision.error, OrderDenied) else decision.error.code
         args = {"order_id": order.client_order_id[:8], "symbol": order.symbol, "reason": reason, "mode": order.account}
@@ -116,10 +121,19 @@ def place_amended(state: SessionState, order: Order, ctx: Context) -> Decision:
     return replace(
         decision,
         state=replace(decision.state, orders=replace_order(decision.state.orders, kept)),
-        changes=replace(decision.changes, orders=(kept,)),
+        changes=replace(decision.changes, orders=tuple(kept if each is new else each for each in decision.changes.orders)),
         submit=(kept,) if decision.submit else (),
         result=kept,
     )
+
+
+def less_filled(order: Order, quantity: Decimal) -> Order:
+    """An order on its way out that has filled some more: that much less takes its place, and nothing if nothing is left."""
+    amendment = order.terms.amendment
+    if amendment is None or not quantity:
+        return order
+    left = amendment.quantity - quantity
+    return replace(order, terms=replace(order.terms, amendment=replace(amendment, quantity=left) if left > 0 else None))
 
 
 def _kept_terms(new: Terms, order: Order) -> Terms:

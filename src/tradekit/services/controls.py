@@ -4,9 +4,9 @@ from tradekit.domain.audit import AuditEntry
 from tradekit.domain.changes import Changes, together
 from tradekit.domain.controls import EVERYWHERE, Control, GlobalState, state_of, user_scope
 from tradekit.domain.errors import BadInput, NotPermitted
-from tradekit.domain.orders import OrderState, Side, venue_of
+from tradekit.domain.orders import Order, OrderState, Side, venue_of
 from tradekit.domain.sessions import SessionState, books, on_account
-from tradekit.domain.users import Role
+from tradekit.domain.users import Role, UserStatus
 from tradekit.services.decisions import Context, Decision, refused, unchanged
 from tradekit.services.trading import cancel_these
 from tradekit.services.users import audit, need_user
@@ -26,7 +26,7 @@ def read_scope(text: str, ctx: Context) -> str:
         return user_scope(int(number))
     if word in {EVERYWHERE, "paper", *ctx.keys.venues}:
         return word
-    hint = "all, paper, a user's number, or one of " + ", ".join(ctx.keys.venues)
+    hint = "one of " + ", ".join((EVERYWHERE, "paper", *ctx.keys.venues)) + ", or a user's number"
     raise BadInput(field="scope", value=text[:40], problem="is neither a venue nor a user", hint=hint)
 
 
@@ -42,7 +42,7 @@ def control(scope: str, state: GlobalState, reason: str, by: str, now_ms: int) -
 def set_by_user(state: SessionState, scope: str, wanted: GlobalState, reason: str, ctx: Context) -> Decision:
     """An operator's word in a chat. The result is the scope; the error is NotPermitted for others, BadInput for an unknown scope."""
     user = need_user(state)
-    if user.role not in OPERATORS:
+    if user.role not in OPERATORS or user.status is not UserStatus.ACTIVE:
         return refused(state, NotPermitted(action="control trading", needs="the admin role"))
     try:
         scope = read_scope(scope, ctx)
@@ -52,8 +52,17 @@ def set_by_user(state: SessionState, scope: str, wanted: GlobalState, reason: st
     return Decision(state=state, changes=changes, result=scope)
 
 
+SENT = frozenset({OrderState.SUBMITTED, OrderState.UNKNOWN})
+
+
+def came_too_late(state: SessionState, before: Order, order: Order, ctx: Context) -> bool:
+    """Whether an entry that was on its way when trading was halted now rests at the venue: it must be taken back."""
+    arrived = order.side is Side.BUY and before.state in SENT and order.is_open and order.state not in SENT
+    return arrived and state_of(ctx.policy.controls, venue_of(order.account), state.user_id) is GlobalState.HALTED
+
+
 def cancel_entries(state: SessionState, ctx: Context) -> Decision:
-    """Take back the resting entries of accounts that are halted."""
+    """Take back the resting entries of accounts that are halted; those on their way are taken back as they arrive."""
     if state.user is None:
         return unchanged(state)
     home, parts = state.account, []
@@ -64,7 +73,7 @@ def cancel_entries(state: SessionState, ctx: Context) -> Decision:
         wanted = tuple(
             order
             for order in table.orders
-            if order.side is Side.BUY and order.state not in {OrderState.PENDING_CANCEL, OrderState.UNKNOWN, OrderState.SUBMITTED}
+            if order.side is Side.BUY and order.state not in SENT | {OrderState.PENDING_CANCEL}
         )
         if wanted:
             parts.append(cancel_these(table, wanted, ctx))

@@ -271,8 +271,8 @@ def choose(state: SessionState, account: str, ctx: Context) -> Decision:
 
 
 def use(state: SessionState, account: str) -> SessionState:
-    """The session with this account in use."""
-    return on_account(replace(state, settings=replace(state.settings, account=account)), account)
+    """The session with this account in use. A question that waits for its button was about the other one."""
+    return on_account(replace(state, settings=replace(state.settings, account=account), dialog=None), account)
 
 
 def _busy(state: SessionState, account: str) -> bool:

@@ -18,6 +18,7 @@ from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import Limits, Tiers
 from tradekit.ports.entropy import Entropy
 from tradekit.ports.exchange import AccountsView
+from tradekit.ports.indicators import RecentBars
 from tradekit.ports.market import MarketView
 from tradekit.ports.storage import Reader
 
@@ -51,6 +52,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     keys: KeyPolicy = KeyPolicy()
     accounts: AccountsView | None = None
     """The venues behind the users' accounts; None: there is paper only."""
+    bars: RecentBars | None = None
+    """What rules can be tried on; None: nothing here runs them."""
 
     def instrument(self, state: SessionState, symbol: str) -> Instrument | None:
         """Steps and limits where the account in use trades."""

@@ -19,7 +19,20 @@ STOP_LEG, TRAILING_LEG, TIME_LEG, FIRST_RUNG, LATE_LEG = 1, 2, 3, 10, 100
 """Numbers of the legs of a bracket: each makes an id of its own."""
 WHOLE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.TIME_EXIT})
 """Legs that sell whatever is left of the entry; the others are rungs of the ladder."""
-AGAIN = frozenset({"NOT_AT_VENUE", "VENUE_UNAVAILABLE", "VENUE_BUSY", "VENUE_BANNED", "CLOCK_SKEW", "NO_LIQUIDITY", "VENUE_ERROR"})
+AGAIN = frozenset(
+    {
+        "NOT_AT_VENUE",
+        "VENUE_UNAVAILABLE",
+        "VENUE_BUSY",
+        "VENUE_BANNED",
+        "CLOCK_SKEW",
+        "NO_LIQUIDITY",
+        "NO_PRICE",
+        "VENUE_ERROR",
+        "INSTRUMENT_NOT_TRADABLE",
+        "ORDER_RATE_LIMIT",
+    }
+)
 """Ends of an exit after which it is armed again: the position still needs it, and the next try may succeed."""
 AGAIN_AFTER_MS = 2_000
 AGAIN_AFTER_MAX_MS = 300_000
@@ -47,24 +60,31 @@ def rungs(quantity: Decimal, ladder: tuple[TakeProfit, ...], step: Decimal, smal
     return tuple(parts)
 
 
-def protect(state: SessionState, entry: Order, filled: Decimal, ctx: Context) -> tuple[SessionState, Order, Changes]:
+def protect(
+    state: SessionState, entry: Order, filled: Decimal, ctx: Context, *, late: bool = False
+) -> tuple[SessionState, Order, Changes]:
     """Set the exits of an entry over what has filled so far, or enlarge those that still wait; one commit with the fill.
 
     Returns the entry as well: exits that were canceled or sent since they were made are not made a second time.
+
+    :param late: the entry was over already; whatever became of its exits, what it bought now gets some.
     """
     bracket, instrument = entry.terms.bracket, ctx.instrument(state, entry.symbol)
     position = state.position(entry.symbol)
     if not bracket or entry.side is not Side.BUY or instrument is None or position is None or entry.avg_px is None:
         return state, entry, NOTHING
     held = round_down(position.quantity, instrument.step_size)
-    total, before = (round_down(min(quantity, held), instrument.step_size) for quantity in (entry.cum_qty, entry.cum_qty - filled))
+    total = round_down(min(entry.cum_qty, held), instrument.step_size)
+    # What was sold since comes off the earlier fills, so that this one is covered whole.
+    before = round_down(max(ZERO, total - filled), instrument.step_size)
     if entry.terms.leaving:
         wanted = late_leg(entry, min(total - before, held), instrument, ctx)
         earlier: dict[int, Order] = {}
     else:
         wanted = legs(entry, bracket, total, entry.avg_px, instrument, ctx)
         earlier = legs(entry, bracket, before, entry.avg_px, instrument, ctx)
-    made = tuple(leg for number, leg in wanted.items() if number not in entry.terms.armed)
+    there = {leg.terms.leg for leg in state.orders if leg.held and leg.terms.list_id == entry.client_order_id}
+    made = tuple(leg for number, leg in wanted.items() if number not in (there if late else entry.terms.armed))
     changed: list[Order] = []
     for leg in state.orders:
         if leg.held and leg.terms.list_id == entry.client_order_id and leg.terms.leg in wanted:
@@ -121,7 +141,8 @@ def down(price: Decimal, instrument: Instrument) -> Decimal:
 
 
 def _leg(entry: Order, number: int, kind: OrderType, quantity: Decimal, terms: Terms, ctx: Context) -> Order:
-    cause = f"{entry.client_order_id}/exit/{number}"
+    # With the fills so far: an exit that ended with its position is made anew for what is bought after.
+    cause = f"{entry.client_order_id}/exit/{number}/{len(entry.trade_ids)}"
     return Order(
         client_order_id=client_order_id(entry.user_id, cause),
         user_id=entry.user_id,
@@ -169,7 +190,16 @@ def sold(state: SessionState, order: Order, quantity: Decimal, ctx: Context) -> 
             moved = canceled(leg, "OCO" if held > 0 and held >= least else "POSITION_CLOSED", ctx)
         changed.append(moved)
         state = replace(state, orders=replace_order(state.orders, moved))
+        if moved.reason == "POSITION_CLOSED" and (entry := state.order(leg.terms.list_id)) is not None:
+            changed.append(_disarmed(entry, leg.terms.leg, ctx))
+            state = replace(state, orders=replace_order(state.orders, changed[-1]))
     return state, Changes(order_updates=tuple(changed))
+
+
+def _disarmed(entry: Order, leg: int, ctx: Context) -> Order:
+    """The entry, still filling, without this exit: what it buys from now on gets it anew."""
+    armed = tuple(number for number in entry.terms.armed if number != leg)
+    return replace(entry, terms=replace(entry.terms, armed=armed), updated_ms=ctx.now_ms)
 
 
 def _shrink_siblings(wanted: dict[str, Decimal], siblings: list[Order], order: Order, quantity: Decimal) -> None:
@@ -198,7 +228,7 @@ def armed_again(state: SessionState, order: Order, ctx: Context) -> tuple[Sessio
     """An exit that was sent and came to nothing protects nobody: it is armed anew under an id of its own, after a pause that grows."""
     left = order.quantity - order.cum_qty
     position = state.position(order.symbol)
-    if order.side is not Side.SELL or order.type not in WHOLE | {OrderType.TAKE_PROFIT} or position is None or left <= 0:
+    if order.side is not Side.SELL or order.type is OrderType.LIMIT or position is None or left <= 0:
         return state, Changes(), ()
     tries = order.terms.tries + 1
     if order.reason not in AGAIN or tries > TRIES_MAX:
@@ -210,6 +240,7 @@ def armed_again(state: SessionState, order: Order, ctx: Context) -> tuple[Sessio
         order,
         client_order_id=client_order_id(order.user_id, cause),
         cause=cause,
+        type=OrderType.TIME_EXIT if order.type is OrderType.MARKET else order.type,
         quantity=min(left, position.quantity),
         cum_qty=ZERO,
         cum_quote=ZERO,

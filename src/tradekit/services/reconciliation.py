@@ -73,7 +73,7 @@ def reconcile(state: SessionState, account: str, snapshot: Snapshot, checked: fr
         return known, {order.client_order_id: order for order in stored if order is not None and order.user_id == state.user_id}
 
     def then(answer: tuple[list[Discrepancy], dict[str, Order]], later: Context) -> Decision:
-        known = [each for each in answer[0] if each.account == account and not each.resolved_ms]
+        known = [each for each in answer[0] if each.account == account]
         work = _Work(begin_day(on_account(state, account), later), account, snapshot, later, known, answer[1])
         if snapshot.orders is not None:
             work.compare_orders(snapshot.orders, adopt_foreign=adopt_foreign)
@@ -102,7 +102,8 @@ class _Work:
         stored: dict[str, Order],
     ) -> None:
         self.state, self.account, self.snapshot, self.ctx, self.stored = state, account, snapshot, ctx, stored
-        self.known = {each.key: each for each in known}
+        self.known = {each.key: each for each in known if not each.resolved_ms}
+        self.mended = {each.key for each in known if each.resolved_ms}
         self.settled = True
         self.orders_wanted = False
         self.missing: list[Order] = []
@@ -144,7 +145,8 @@ class _Work:
 
     def _foreign(self, order: VenueOrder, *, adopt: bool) -> None:
         self.foreign.append(order)
-        adopted = adopt and order.type in {OrderType.LIMIT, OrderType.MARKET}
+        of_ours = order.symbol.partition("/")[2] == self._quote()
+        adopted = adopt and of_ours and order.type in {OrderType.LIMIT, OrderType.MARKET}
         detail = f"order={order.venue_order_id} side={order.side} quantity={order.quantity:f} adopted={'yes' if adopted else 'no'}"
         self._note(DiscrepancyKind.FOREIGN_ORDER, order.venue_order_id, order.symbol, detail, resolved=adopted)
         if adopted:
@@ -191,22 +193,25 @@ class _Work:
         if quote is None:
             return
         theirs, session = self.snapshot.balance(quote).total, self.state.session
-        first = session.status is SessionStatus.STARTING
+        starting = session.status is SessionStatus.STARTING
+        # Also of an account that its user paused before it was ever compared.
+        first = starting or not session.peak_equity
         self.adjusted = theirs - session.cash
-        if not self.adjusted and not first:
+        if not self.adjusted and not starting:
             return
         if self.adjusted:
             self.ledger.append(self._flow(theirs, first))
         # Money that came or went is neither profit nor loss.
         moved = replace(
             session,
-            status=SessionStatus.RUNNING if first else session.status,
+            status=SessionStatus.RUNNING if starting else session.status,
             cash=theirs,
             day_start_equity=max(ZERO, session.day_start_equity + self.adjusted),
             peak_equity=max(ZERO, session.peak_equity + self.adjusted),
         )
         self.state = replace(self.state, session=moved)
         args = {"mode": self.account, "quote": quote, "cash": f"{theirs:f}", "difference": f"{self.adjusted:f}"}
+        args["running"] = "yes" if moved.status is SessionStatus.RUNNING else ""
         self.notices.append(Reply(key="reconcile.taken_over" if first else "reconcile.cash", args=args, priority=Priority.ALERT))
         if not first:
             detail = f"ours={session.cash:f} venue={theirs:f} currency={quote}"
@@ -269,8 +274,8 @@ class _Work:
 
     def _quote(self) -> str | None:
         """The currency of cash: that of the instruments traded here. Accounts hold one."""
-        symbols = [order.symbol for order in self.state.orders] + [position.symbol for position in self.state.positions]
-        symbols += list(self.ctx.market.symbols())
+        symbols = [*self.ctx.market.symbols(), *(position.symbol for position in self.state.positions)]
+        symbols += [order.symbol for order in self.state.orders]
         return next((symbol.partition("/")[2] for symbol in symbols), None)
 
     def _key(self, kind: DiscrepancyKind, reference: str) -> str:
@@ -279,7 +284,7 @@ class _Work:
     def _note(self, kind: DiscrepancyKind, reference: str, symbol: Symbol, detail: str, *, resolved: bool) -> None:
         """Put a difference on record, unless it is there already."""
         key, now_ms = self._key(kind, reference), self.ctx.now_ms
-        if key in self.known:
+        if key in self.known or (resolved and key in self.mended):
             return
         self.found.append(
             Discrepancy(

@@ -16,10 +16,11 @@ from tradekit.domain.signals import Delivery, Outcome, source_of
 from tradekit.domain.triggers import STOPS
 from tradekit.domain.usage import commit, release
 from tradekit.domain.users import UserSettings
-from tradekit.services.amend import place_amended
+from tradekit.services.amend import less_filled, place_amended
 from tradekit.services.controls import came_too_late
 from tradekit.services.decisions import Context, Decision, Read, unchanged
 from tradekit.services.exits import armed_again, protect, sold
+from tradekit.services.native import keep_here, refused_there
 from tradekit.services.quotas import begin_day
 from tradekit.services.trading import cancel_these, flatten, order_notice
 from tradekit.services.triggers import go_on
@@ -56,7 +57,7 @@ def _apply_late(state: SessionState, stored: Order | None, report: OrderReport, 
     told = f"order={stored.client_order_id} was={stored.state}"
     reference = f"{stored.client_order_id}/{report.fills[-1].trade_id}"
     found = discrepancy(state, DiscrepancyKind.LATE_FILL, reference, stored.symbol, told, ctx, stored.account)
-    return Decision(state=decision.state, changes=together(decision.changes, found), notices=decision.notices, result=decision.result)
+    return replace(decision, changes=together(decision.changes, found))
 
 
 def discrepancy(
@@ -98,7 +99,7 @@ def never_arrived(state: SessionState, client_order_id: str, ctx: Context) -> De
     report = OrderReport(
         client_order_id=client_order_id, user_id=state.user_id, state=OrderState.REJECTED, reason="NOT_AT_VENUE", time_ms=ctx.now_ms
     )
-    if order.state is OrderState.PENDING_CANCEL:
+    if order.state is OrderState.PENDING_CANCEL or order.cum_qty:
         report = replace(report, state=OrderState.CANCELED)
     return apply_report(state, report, ctx)
 
@@ -122,7 +123,8 @@ def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: 
     moved = _moved(order, booked, report, ctx)
     if moved == order:
         return unchanged(state, result=order)
-    state, moved = _settle_quota(state, moved)
+    kept = refused_there(order, moved)
+    state, moved = (state, replace(moved, quota_day="")) if kept else _settle_quota(state, moved)
     state = replace(state, orders=replace_order(state.orders, moved))
     state, moved, exits, told = _exits_after(state, order, moved, ctx)
     changes = Changes(
@@ -136,15 +138,15 @@ def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: 
     decision = Decision(
         state=state, changes=together(changes, exits), notices=(*_notices(state, order, moved, trades, ctx), *told), result=moved
     )
-    if came_too_late(state, order, moved, ctx):
+    if came_too_late(state, order, moved, ctx) or _outlived_panic(state, order, moved):
         return _then(decision, cancel_these(decision.state, (moved,), ctx))
     if moved.is_open:
         return decision
-    if moved.side is Side.SELL:
+    if moved.side is Side.SELL and decision.state.orders:
         decision = _then(decision, go_on(decision.state, moved.symbol, ctx))
     if state.session.flattening:
-        return _go_on_flattening(decision, moved, ctx)
-    if moved.terms.amendment is not None and moved.state is OrderState.CANCELED:
+        return _go_on_flattening(decision, order, moved, ctx)
+    if moved.terms.amendment is not None and moved.state is OrderState.CANCELED and order.is_open:
         # An exit that has fired goes first: it may be what the old order held back.
         decision = _then(decision, place_amended(decision.state, as_sent(moved), ctx))
     return decision
@@ -153,13 +155,18 @@ def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: 
 def _exits_after(state: SessionState, before: Order, order: Order, ctx: Context) -> tuple[SessionState, Order, Changes, tuple[Reply, ...]]:
     """What fills and the end of an order mean for the exits that wait."""
     filled = order.cum_qty - before.cum_qty
+    if refused_there(before, order):
+        state, here, told = keep_here(state, before, order, ctx)
+        return state, order, here, told
     if order.side is Side.BUY:
-        return (*protect(state, order, filled, ctx), ()) if filled and order.terms.bracket else (state, order, NOTHING, ())
+        wanted = filled and order.terms.bracket
+        return (*protect(state, order, filled, ctx, late=not before.is_open), ()) if wanted else (state, order, NOTHING, ())
     shrunk = NOTHING
     if filled:
         state, shrunk = sold(state, order, filled, ctx)
     taken_back = before.state is OrderState.PENDING_CANCEL or order.reason == "CANCELED_BY_USER"
-    if order.is_open or order.type not in CONDITIONAL or order.cum_qty >= order.quantity or taken_back:
+    needed = order.type in CONDITIONAL or (state.session.flattening and _came_to_nothing(before, order))
+    if order.is_open or not before.is_open or not needed or order.cum_qty >= order.quantity or taken_back:
         return state, order, shrunk, ()
     state, again, told = armed_again(state, order, ctx)
     return state, order, together(shrunk, again), told
@@ -193,7 +200,7 @@ def _book(
         session = replace(session, cash=booked.cash, realized_today=session.realized_today + booked.realized)
         ledger.append(booked.ledger)
         if booked.trade is not None:
-            trades.append(replace(booked.trade, account=order.account))
+            trades.append(booked.trade if order.account == PAPER else replace(booked.trade, account=order.account))
             session = replace(session, guard=_guarded(session.guard, trades[-1], held, order, state.settings, ctx))
         order = replace(
             order,
@@ -239,7 +246,7 @@ def _moved(before: Order, order: Order, report: OrderReport, ctx: Context) -> Or
         state = OrderState.PARTIALLY_FILLED
     over = state in TERMINAL
     moved = replace(
-        order,
+        less_filled(order, order.cum_qty - before.cum_qty),
         state=state,
         reserved=ZERO if over else _still_reserved(before, order),
         venue_order_id=report.venue_order_id or order.venue_order_id,
@@ -286,7 +293,7 @@ def _failed_delivery(order: Order, ctx: Context) -> tuple[Delivery, ...]:
 
 def _notices(state: SessionState, old: Order, order: Order, trades: tuple[Trade, ...], ctx: Context) -> tuple[Reply, ...]:
     """What the user hears: every end of an order, every further fill; signals' fills only if wanted."""
-    if order.signal_id and not state.settings.notify_fills:
+    if (order.signal_id and not state.settings.notify_fills) or refused_there(old, order):
         return ()
     filled_more = order.cum_qty > old.cum_qty
     if order.state is old.state and not filled_more:
@@ -297,6 +304,21 @@ def _notices(state: SessionState, old: Order, order: Order, trades: tuple[Trade,
     return (order_notice(f"order.{order.state}", order, ctx, **pnl),)
 
 
-def _go_on_flattening(decision: Decision, order: Order, ctx: Context) -> Decision:
-    more = flatten(decision.state, ctx, cause=f"{order.client_order_id}/flatten")
-    return _then(decision, more)
+def _outlived_panic(state: SessionState, before: Order, order: Order) -> bool:
+    """Whether an order whose fate was unknown when its user wanted out turns out to rest: it is taken back as the others were."""
+    rests = order.is_open and (order.price is not None or order.terms.native)
+    return state.session.flattening and before.state is OrderState.UNKNOWN and rests and order.state is not OrderState.UNKNOWN
+
+
+def _came_to_nothing(before: Order, order: Order) -> bool:
+    """Whether a sale at market ended without a fill although nobody took it back: another at once would fare no better."""
+    at_market = order.side is Side.SELL and order.price is None and not order.cum_qty
+    return at_market and before.state is not OrderState.PENDING_CANCEL
+
+
+def _go_on_flattening(decision: Decision, before: Order, order: Order, ctx: Context) -> Decision:
+    """Sell what the order held back. After a sale that came to nothing its instrument waits for the next try."""
+    waits = order.symbol if _came_to_nothing(before, order) else ""
+    # With the fills so far: a late one makes the order end once more.
+    cause = f"{order.client_order_id}/flatten/{len(order.trade_ids)}"
+    return _then(decision, flatten(decision.state, ctx, cause=cause, but=waits))

@@ -7,11 +7,12 @@ import msgspec
 
 from tradekit.domain.amounts import HUNDRED, ONE, ZERO, round_down
 from tradekit.domain.changes import Changes
-from tradekit.domain.errors import BadInput, NotFound, NotPermitted, OrderDenied, TradekitError
+from tradekit.domain.errors import BadInput, NotFound, NotPermitted, OrderDenied, RuleRefused, TradekitError
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import OrderType, Side
+from tradekit.domain.orders import Order, OrderType, Side
 from tradekit.domain.replies import Priority, Reply
 from tradekit.domain.risk import Check, OrderRequest, lacks_feature
+from tradekit.domain.rules import rule_of, source_label
 from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Delivery, Outcome, Signal, Subscription, signal_cause
 from tradekit.domain.users import Role, Sizing
@@ -38,6 +39,10 @@ def subscribe(state: SessionState, source: str, symbols: tuple[Symbol, ...], ctx
     """Follow a source, for all instruments or some. Subscribing again replaces the choice of instruments."""
     user = need_user(state)
     known = find_source(source, ctx)
+    if known is None and (rule := rule_of(state.rules, source)) is not None:
+        known = Source(name=source, title=rule.text)
+        if not ctx.tiers[user.tier].limits.custom_strategies:
+            return refused(state, RuleRefused(check="RULE_PLAN"))
     if known is None:
         return refused(state, NotFound(kind="signal source", name=source[:40]))
     if known.advanced and not ctx.tiers[user.tier].limits.advanced_signals:
@@ -105,7 +110,7 @@ def deliver(state: SessionState, signal: Signal, ctx: Context) -> Decision:
     if decision.error is not None:
         reason, facts = _reason_of(decision.error)
         return _without_order(decision.state, signal, _outcome(reason), reason, facts, ctx)
-    order = decision.submit[0]
+    order: Order = decision.result
     outcome = _delivery(state, signal, Outcome.EXECUTED, "", {}, ctx, order.client_order_id)
     return replace(decision, changes=replace(decision.changes, deliveries=(outcome,)), result=outcome)
 
@@ -181,14 +186,14 @@ def _delivery(
 def _without_order(state: SessionState, signal: Signal, outcome: Outcome, reason: str, facts: dict[str, str], ctx: Context) -> Decision:
     delivery = _delivery(state, signal, outcome, reason, facts, ctx)
     unheard = reason in {"NOT_SUBSCRIBED", "NOT_SUBSCRIBED_SYMBOL", "NO_POSITION"} or not state.settings.notify_signals
-    notices = () if unheard else (_skipped_notice(signal, delivery, facts, ctx),)
+    notices = () if unheard else (_skipped_notice(state, signal, delivery, facts, ctx),)
     return Decision(state=state, changes=Changes(deliveries=(delivery,)), notices=notices, result=delivery)
 
 
-def _skipped_notice(signal: Signal, delivery: Delivery, facts: dict[str, str], ctx: Context) -> Reply:
+def _skipped_notice(state: SessionState, signal: Signal, delivery: Delivery, facts: dict[str, str], ctx: Context) -> Reply:
     args = {
         "signal_id": signal.signal_id,
-        "source": signal.source,
+        "source": source_label(state.rules, signal.source),
         "side": signal.side.value,
         "symbol": signal.symbol,
         "price": f"{signal.price:f}",

@@ -29,6 +29,7 @@ from tradekit.domain.triggers import trigger_at
 from tradekit.domain.usage import release, reserve
 from tradekit.services.credentials import mode_problem
 from tradekit.services.decisions import Context, Decision, refused
+from tradekit.services.native import make_way, may_wait_there
 from tradekit.services.quotas import begin_day
 from tradekit.services.users import audit, need_user
 
@@ -43,13 +44,23 @@ def account_problem(state: SessionState, ctx: Context) -> str:
 
 
 def place(
-    state: SessionState, request: OrderRequest, ctx: Context, *, leg: int = 0, signal: Signal | None = None, cause: str = ""
+    state: SessionState,
+    request: OrderRequest,
+    ctx: Context,
+    *,
+    leg: int = 0,
+    signal: Signal | None = None,
+    cause: str = "",
+    native: bool = True,
 ) -> Decision:
     """Check an order and, if it may be sent, set aside what it needs and hand it to the gateway.
 
     The result is the Order; the error is OrderDenied with the code of the check, or Duplicate when this cause already made it
     (of an entry by a signal: OrderDenied ``DUPLICATE_SIGNAL``).
-    A buy is an entry and holds a reservation of the daily quota; a sell is an exit and needs none.
+    A buy is an entry and holds a reservation of the daily quota; a sell is an exit and needs none. A sale of what stops at the venue
+    hold back takes them back first, and goes out once that is confirmed.
+
+    :param native: whether the venue may watch a trigger itself.
     """
     user = need_user(state)
     state = begin_day(state, ctx)
@@ -76,8 +87,8 @@ def place(
     if duplicate:
         return refused(state, Duplicate(kind="order", name=order_id))
     entry = request.side is Side.BUY
-    terms = _terms(request, state, ctx)
-    held = request.type in CONDITIONAL and not terms.native
+    terms = _terms(request, state, ctx, native=native)
+    held = (request.type in CONDITIONAL and not terms.native) or terms.fired
     order = Order(
         client_order_id=order_id,
         user_id=user.user_id,
@@ -110,7 +121,11 @@ def place(
         "order.held" if held else "order.submitted",
         f"{order_id} {request.side} {request.quantity} {request.symbol} {request.type}",
     )
-    return Decision(state=new, changes=Changes(orders=(order,), audit=(entry_row,)), submit=() if held else (order,), result=order)
+    changes = Changes(orders=(order,), audit=(entry_row,))
+    if terms.fired:
+        new, way, cancels = make_way(new, order.symbol, ctx)
+        return Decision(state=new, changes=together(changes, way), cancel=cancels, result=order)
+    return Decision(state=new, changes=changes, submit=() if held else (order,), result=order)
 
 
 def _completed(request: OrderRequest, state: SessionState, ctx: Context) -> OrderRequest:
@@ -124,16 +139,16 @@ def _completed(request: OrderRequest, state: SessionState, ctx: Context) -> Orde
     return request
 
 
-def _terms(request: OrderRequest, state: SessionState, ctx: Context) -> Terms:
+def _terms(request: OrderRequest, state: SessionState, ctx: Context, *, native: bool) -> Terms:
     bracket = request.bracket if request.side is Side.BUY and request.bracket else None
     if bracket is None and request.type not in CONDITIONAL:
-        return PLAIN
-    native = ctx.accounts is not None and request.type in ctx.accounts.native(state.account)
+        in_the_way = request.side is Side.SELL and request.quantity > state.sellable(request.symbol)
+        return Terms(fired=True) if in_the_way else PLAIN
     return Terms(
         trigger_price=request.trigger_price,
         trail_pct=request.trail_pct,
         trigger_ms=request.trigger_ms,
-        native=native,
+        native=native and may_wait_there(request, state, ctx),
         bracket=bracket,
     )
 
@@ -209,7 +224,7 @@ def close(
         return refused(state, NotFound(kind="position", name=symbol))
     if instrument is None:
         return refused(state, OrderDenied(check=Check.INSTRUMENT_UNKNOWN.value, detail={"symbol": symbol}))
-    quantity = round_down(state.sellable(symbol) * fraction, instrument.step_size)
+    quantity = round_down(state.sellable(symbol, with_guards=True) * fraction, instrument.step_size)
     request = OrderRequest(symbol=symbol, side=Side.SELL, quantity=quantity, type=OrderType.MARKET)
     return place(state, request, ctx, signal=signal, cause=cause, leg=leg)
 
@@ -229,22 +244,31 @@ def panic(state: SessionState, ctx: Context) -> Decision:
         state, canceled = decision.state, decision.cancel
         parts.append(decision.changes)
     flattened = flatten(state, ctx, cause=ctx.cause)
-    return replace(flattened, changes=together(*parts, flattened.changes), cancel=canceled, result=(canceled, flattened.submit))
+    return replace(
+        flattened, changes=together(*parts, flattened.changes), cancel=(*canceled, *flattened.cancel), result=(canceled, flattened.submit)
+    )
 
 
-def flatten(state: SessionState, ctx: Context, cause: str) -> Decision:
-    """Sell whatever of every position is not promised to an open order; what is too small to sell stays."""
+def flatten(state: SessionState, ctx: Context, cause: str, but: Symbol = "") -> Decision:
+    """Sell whatever of every position is not promised to an open order; what is too small to sell stays.
+
+    :param but: an instrument to leave alone.
+    """
     parts: list[Changes] = []
     orders: list[Order] = []
+    cancels: list[Order] = []
     for leg, position in enumerate(state.positions, start=1):
+        if position.symbol == but:
+            continue
         decision = close(state, position.symbol, ONE, ctx, cause=cause, leg=leg)
         if decision.error is None:
             state = decision.state
             orders.extend(decision.submit)
+            cancels.extend(decision.cancel)
         parts.append(decision.changes)
     if state.session.flattening and not state.orders:
         state = replace(state, session=replace(state.session, flattening=False))
-    return Decision(state=state, changes=together(*parts), submit=tuple(orders))
+    return Decision(state=state, changes=together(*parts), submit=tuple(orders), cancel=tuple(cancels))
 
 
 def order_notice(key: str, order: Order, ctx: Context, **more: str) -> Reply:

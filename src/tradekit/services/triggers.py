@@ -6,13 +6,14 @@ import msgspec
 
 from tradekit.domain.amounts import round_down
 from tradekit.domain.changes import Changes, together
-from tradekit.domain.orders import Bracket, Order, OrderState, OrderType, Side
+from tradekit.domain.orders import CONDITIONAL, Bracket, Order, OrderState, OrderType, Side
 from tradekit.domain.risk import Case, Check, OrderRequest, assess, reservation
 from tradekit.domain.sessions import SessionState, find_order, on_account, replace_order
 from tradekit.domain.triggers import is_better
 from tradekit.domain.usage import release
 from tradekit.services.decisions import Context, Decision, unchanged
 from tradekit.services.exits import WHOLE, canceled
+from tradekit.services.native import make_way
 from tradekit.services.trading import account_problem, order_notice, pending_cancel
 from tradekit.services.users import audit
 
@@ -56,6 +57,8 @@ def go_on(state: SessionState, symbol: str, ctx: Context) -> Decision:
             decision = fire(state, order.client_order_id, ctx)
             state = decision.state
             parts.append(decision)
+    if not parts:
+        return unchanged(state)
     return Decision(
         state=state,
         changes=together(*(part.changes for part in parts)),
@@ -68,23 +71,31 @@ def go_on(state: SessionState, symbol: str, ctx: Context) -> Decision:
 def _sell(state: SessionState, order: Order, ctx: Context) -> Decision:
     instrument = ctx.instrument(state, order.symbol)
     position = state.position(order.symbol)
-    if position is None or instrument is None:
-        return _over(state, order, "POSITION_CLOSED" if position is None else Check.INSTRUMENT_UNKNOWN.value, ctx)
+    if position is None:
+        return _over(state, order, "POSITION_CLOSED", ctx)
+    if instrument is None:
+        # Its venue does not answer yet, which is no reason to leave the position alone.
+        return _waits(state, order, ctx)
     wanted = round_down(order.quantity, instrument.step_size)
     quantity = min(wanted, round_down(state.sellable(order.symbol), instrument.step_size))
     parts: list[Changes] = []
     cancels: list[Order] = []
     entry = state.order(order.terms.list_id) if order.terms.list_id else None
     if entry is not None and order.type in WHOLE and not entry.terms.leaving:
-        entry = replace(entry, terms=replace(entry.terms, leaving=True), updated_ms=ctx.now_ms)
+        # Nor does what it was to be amended to take its place.
+        entry = replace(entry, terms=replace(entry.terms, leaving=True, amendment=None), updated_ms=ctx.now_ms)
         state = replace(state, orders=replace_order(state.orders, entry))
         parts.append(Changes(order_updates=(entry,)))
     in_the_way = [
-        other
-        for other in state.orders
-        if other.state in RESTING and ((other.side is Side.SELL and other.symbol == order.symbol and quantity < wanted) or other is entry)
+        other for other in state.orders if other.state in RESTING and ((quantity < wanted and _makes_way(other, order)) or other is entry)
     ]
+    if any(other.guards_at_venue for other in in_the_way):
+        state, way, guards = make_way(state, order.symbol, ctx)
+        cancels += guards
+        parts.append(way)
     for other in in_the_way:
+        if other.guards_at_venue:
+            continue
         pending = pending_cancel(other, ctx)
         state = replace(state, orders=replace_order(state.orders, pending))
         cancels.append(pending)
@@ -93,18 +104,32 @@ def _sell(state: SessionState, order: Order, ctx: Context) -> Decision:
         )
     blocked = quantity < wanted and any(_holds_back(other, order) for other in state.orders)
     if blocked or (state.unresolved(order.symbol) and quantity <= 0):
-        if order.terms.fired:
-            return Decision(state=state, changes=together(*parts), cancel=tuple(cancels), result=order)
-        waiting = replace(order, terms=replace(order.terms, fired=True), updated_ms=ctx.now_ms)
-        state = replace(state, orders=replace_order(state.orders, waiting))
-        changes = together(*parts, Changes(order_updates=(waiting,)))
-        return Decision(state=state, changes=changes, cancel=tuple(cancels), result=waiting)
+        waiting = _waits(state, order, ctx)
+        return replace(waiting, changes=together(*parts, waiting.changes), cancel=tuple(cancels))
     price = ctx.price(order.symbol) or order.terms.trigger_price
     if quantity < instrument.min_qty or (price is not None and quantity * price < instrument.min_notional):
         sent = _over(state, order, Check.NOTIONAL_MIN.value, ctx)
     else:
         sent = _send(state, replace(order, quantity=quantity), ctx)
     return replace(sent, changes=together(*parts, sent.changes), cancel=tuple(cancels))
+
+
+def _makes_way(other: Order, order: Order) -> bool:
+    """Whether a sell at the venue is taken back for this one: what rests at a limit for a stop or target that fires, stops for any sale.
+
+    One at market is under way: it is waited for.
+    """
+    sells = other.side is Side.SELL and other.symbol == order.symbol
+    return sells and (other.guards_at_venue or (order.type in CONDITIONAL and other.price is not None))
+
+
+def _waits(state: SessionState, order: Order, ctx: Context) -> Decision:
+    """Keep an order that has fired and cannot go yet; it is tried again until it can."""
+    if order.terms.fired:
+        return unchanged(state, result=order)
+    waiting = replace(order, terms=replace(order.terms, fired=True), updated_ms=ctx.now_ms)
+    state = replace(state, orders=replace_order(state.orders, waiting))
+    return Decision(state=state, changes=Changes(order_updates=(waiting,)), result=waiting)
 
 
 def _holds_back(other: Order, order: Order) -> bool:

@@ -13,7 +13,8 @@ from tradekit.domain.changes import Changes
 from tradekit.domain.errors import BadInput, NotPermitted, UnknownUser
 from tradekit.domain.orders import TakeProfit
 from tradekit.domain.portfolio import LedgerEntry, LedgerKind
-from tradekit.domain.sessions import RECENT_TRADES_MAX, SessionState, SessionStatus, TradingSession
+from tradekit.domain.protections import STOPS_MAX
+from tradekit.domain.sessions import SessionState, SessionStatus, TradingSession
 from tradekit.domain.tiers import TierName
 from tradekit.domain.usage import day_at
 from tradekit.domain.users import Identity, Role, Sizing, User, UserSettings, UserStatus
@@ -196,8 +197,8 @@ def _count(name: str, text: str, ctx: Context) -> int:
     if text.lower() in OFF:
         return 0
     value = parse_amount(text, name)
-    if value != value.to_integral_value() or value > RECENT_TRADES_MAX:
-        raise BadInput(field=name, value=text[:40], problem=f"is not a whole number up to {RECENT_TRADES_MAX}", hint="as in 3, or off")
+    if value != value.to_integral_value() or value > STOPS_MAX:
+        raise BadInput(field=name, value=text[:40], problem=f"is not a whole number up to {STOPS_MAX}", hint="as in 3, or off")
     return int(value)
 
 

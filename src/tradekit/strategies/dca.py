@@ -27,7 +27,7 @@ class Dca:
     def __attrs_post_init__(self) -> None:
         if self.every < 1:
             raise ValueError(f"the period between purchases must be at least 1 bar, not {self.every}")
-        if not ZERO < self.fraction <= MULTIPLE_MAX:
+        if not (self.fraction.is_finite() and ZERO < self.fraction <= MULTIPLE_MAX):
             raise ValueError(f"the fraction must be above 0 and up to {MULTIPLE_MAX}, not {self.fraction}")
 
     @property

@@ -31,7 +31,7 @@ class Grid:
     advanced: bool = True
 
     def __attrs_post_init__(self) -> None:
-        if not ZERO < self.step_pct < HUNDRED:
+        if not (self.step_pct.is_finite() and ZERO < self.step_pct < HUNDRED):
             raise ValueError(f"the step must be above 0 and below 100 percent, not {self.step_pct}")
         if not 1 <= self.levels <= LEVELS_MAX:
             raise ValueError(f"a grid needs 1 to {LEVELS_MAX} levels, not {self.levels}")

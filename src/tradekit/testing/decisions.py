@@ -16,7 +16,7 @@ from tradekit.testing.factories import NOW_MS, PARTITIONS
 class FixedMarket:
     """Prices by symbol, changed by the test. Implements :class:`tradekit.ports.market.MarketView`."""
 
-    source = "simulated"
+    source = origin = "simulated"
 
     def __init__(self, prices: dict[Symbol, str] | None = None, time_ms: int = NOW_MS) -> None:
         self._quotes: dict[Symbol, Quote] = {}

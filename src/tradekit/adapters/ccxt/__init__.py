@@ -1,5 +1,6 @@
 """Any spot venue that ccxt knows, as an exchange and as a feed. Needs the `exchange` extra, which is imported only when one is opened."""
 
+from tradekit.adapters.ccxt.budget import WeightBudget
 from tradekit.adapters.ccxt.credentials import Credentials, NoCredentials
 from tradekit.adapters.ccxt.exchange import CcxtExchange
 from tradekit.adapters.ccxt.feed import CcxtFeed
@@ -15,6 +16,7 @@ __all__ = [
     "NoCredentials",
     "StandbyExchange",
     "VenueProfile",
+    "WeightBudget",
     "Weights",
     "profile_for",
 ]

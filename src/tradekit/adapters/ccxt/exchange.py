@@ -16,14 +16,14 @@ from tradekit.adapters.ccxt.inquiry import Inquiry
 from tradekit.adapters.ccxt.profiles import Lookup, VenueProfile, profile_for
 from tradekit.adapters.ccxt.reports import Raw, refusal_of, state_of
 from tradekit.adapters.ccxt.session import Client, Failed, Prepare, VenueSession
-from tradekit.adapters.ccxt.snapshots import balances_of, venue_order_of
+from tradekit.adapters.ccxt.snapshots import balances_of, venue_orders_of
 from tradekit.adapters.ccxt.streams import UserStreams
 from tradekit.adapters.ccxt.tracker import Tracker
 from tradekit.adapters.ccxt.verdicts import Kind, shown
 from tradekit.domain.amounts import is_multiple, text_of
 from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.instruments import Instrument, Symbol
-from tradekit.domain.orders import TERMINAL, Order, OrderReport, OrderType, Side, TimeInForce
+from tradekit.domain.orders import CONDITIONAL, TERMINAL, Order, OrderReport, OrderType, Side, TimeInForce
 from tradekit.ports.clock import Clock
 from tradekit.ports.exchange import Capabilities, ReportHandler, Snapshot
 
@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 HOUSEKEEPING_S = 30.0
 MARKETS_AGE_MAX_S = 3_600.0
+_TRIGGERS = {OrderType.STOP: "stopLossPrice", OrderType.STOP_LIMIT: "stopLossPrice", OrderType.TAKE_PROFIT: "takeProfitPrice"}
+"""ccxt's names for triggers. Its ``triggerPrice`` would be a stop at any venue, a target too."""
 
 
 class CcxtExchange:
@@ -84,7 +86,10 @@ class CcxtExchange:
         window_s = self.profile.visibility_window_s if visibility_window_s is None else visibility_window_s
         # Room in the budget, a place on the wire and the answer; and once more for fills that the answer did not bring.
         self._capabilities = Capabilities(
-            venue=self.profile.venue, visibility_window_s=window_s, answer_timeout_s=2 * (2 * wait_max_s + request_timeout_s)
+            venue=self.profile.venue,
+            visibility_window_s=window_s,
+            answer_timeout_s=2 * (2 * wait_max_s + request_timeout_s),
+            native=self.profile.native,
         )
         self._session = VenueSession(
             self.profile,
@@ -220,20 +225,24 @@ class CcxtExchange:
             raise self._session.unavailable(error) from error
         except NoCredentials as error:
             raise ExchangeUnavailable(venue=self.profile.venue, reason="ACCOUNT_INVALID") from error
-        orders = None if found is None else tuple(venue_order_of(each, self.profile, asked_ms) for each in found)
+        orders = None if found is None else venue_orders_of(found, self.profile, asked_ms)
         return Snapshot(balances=balances_of(raw), orders=orders, time_ms=asked_ms)
 
     async def _submit(self, order: Order) -> OrderReport | BaseException:
         reason = self._refusal(order)
         if reason:
             return refusal_of(order, reason, self._clock.now_ms())
-        client_id = self.profile.client_id(order.client_order_id)
+        client_id = self.profile.id_of(order)
         known = self._tracker.get(order.user_id, client_id) is not None
         try:
             async with self._session.client(order.user_id) as client:
                 self._tracker.add(order, client_id, self._clock.monotonic())
                 raw = await self._create(client, order, client_id)
-                report = await self._answer(client, order, raw)
+                try:
+                    report = await self._answer(client, order, raw)
+                except (Failed, VenueBusy) as error:
+                    # The venue has taken the order: that a question about it was turned away is no refusal.
+                    return self._session.unavailable(error)
         except NoCredentials:
             return refusal_of(order, "ACCOUNT_INVALID", self._clock.now_ms())
         except VenueBusy as error:
@@ -260,7 +269,9 @@ class CcxtExchange:
             return "INSTRUMENT_UNKNOWN"
         if order.time_in_force is TimeInForce.GTD or (order.post_only and order.time_in_force is not TimeInForce.GTC):
             return "TIME_IN_FORCE_UNSUPPORTED"
-        if order.type is OrderType.LIMIT and (order.price is None or order.price <= 0):
+        if order.type in CONDITIONAL and (refusal := self._stop_refusal(order, instrument)):
+            return refusal
+        if order.type in {OrderType.LIMIT, OrderType.STOP_LIMIT} and (order.price is None or order.price <= 0):
             return "PRICE_MISSING"
         if order.type is OrderType.MARKET and (order.price is not None or order.post_only):
             return "PRICE_NOT_ALLOWED"
@@ -272,16 +283,27 @@ class CcxtExchange:
             return "CLOCK_SKEW"
         return ""
 
+    def _stop_refusal(self, order: Order, instrument: Instrument) -> str:
+        if order.type not in self.profile.native or not order.terms.trigger_price:
+            return "ORDER_TYPE_UNSUPPORTED"
+        if order.post_only:
+            # ccxt would send it as post-only, and without its trigger.
+            return "TIME_IN_FORCE_UNSUPPORTED"
+        return "" if is_multiple(order.terms.trigger_price, instrument.tick_size) else "PRICE_PRECISION"
+
     async def _create(self, client: Client, order: Order, client_id: str) -> Raw:
         params: dict[str, Any] = {"clientOrderId": client_id}
         if order.post_only:
             params["postOnly"] = True
-        elif order.type is OrderType.LIMIT:
+        elif order.price is not None:
             params["timeInForce"] = order.time_in_force.value
+        if order.type in CONDITIONAL and order.terms.trigger_price is not None:
+            params[_TRIGGERS[order.type]] = text_of(order.terms.trigger_price)
+        kind = OrderType.MARKET if order.price is None else OrderType.LIMIT
         quantity, price = text_of(order.quantity), text_of(order.price) if order.price is not None else None
         answer: Raw = await self._session.call(
             client,
-            lambda ccxt: ccxt.create_order(order.symbol, order.type.value, order.side.value, quantity, price, params),
+            lambda ccxt: ccxt.create_order(order.symbol, kind.value, order.side.value, quantity, price, params),
             self.profile.weights.create,
             _rank(order),
         )
@@ -313,9 +335,9 @@ class CcxtExchange:
 
     async def _send_cancel(self, client: Client, order: Order) -> None:
         """Ask for the cancel. That the venue refuses or does not know it is settled by the look that follows."""
-        client_id = self.profile.client_id(order.client_order_id)
+        client_id = self.profile.id_of(order)
         venue_id, params = "", {"clientOrderId": client_id}
-        if self.profile.lookup is Lookup.SCAN:
+        if self.profile.lookup is Lookup.SCAN or order.terms.foreign:
             raw = {"id": order.venue_order_id} if order.venue_order_id else await self._inquiry.raw(client, order, Rank.EXIT)
             if raw is None:
                 return
@@ -331,7 +353,7 @@ class CcxtExchange:
 
     def _know(self, order: Order, report: OrderReport) -> None:
         """Follow what is open; what is over is kept for late fills."""
-        client_id = self.profile.client_id(order.client_order_id)
+        client_id = self.profile.id_of(order)
         tracked = self._tracker.reopen(client_id, report, order, self._clock.monotonic())
         if (tracked.state, len(tracked.fills)) == (report.state, len(report.fills)):
             # Whoever asked has it now; a stream that knows more still has to tell that.

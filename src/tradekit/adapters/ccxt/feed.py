@@ -14,7 +14,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from tradekit.adapters.ccxt.budget import Rank, VenueBusy, WeightBudget
 from tradekit.adapters.ccxt.instruments import decimal_or_none
-from tradekit.adapters.ccxt.library import own_decimals
+from tradekit.adapters.ccxt.library import load, own_decimals
 from tradekit.adapters.ccxt.profiles import VenueProfile, profile_for
 from tradekit.adapters.ccxt.session import Failed, Prepare, VenueSession
 from tradekit.domain.amounts import ZERO, round_down
@@ -31,6 +31,8 @@ BAR_GRACE_S = 1.0
 """After a bar's end, before it is asked for: venues finish theirs a moment later."""
 BARS_MAX = 500
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 30.0
+MAJORS, QUOTES = ("BTC", "ETH", "SOL"), ("USDT", "USD", "USDC", "EUR")
+"""Whose prices are taken when no instrument is named: in the first of these currencies that the venue has."""
 
 
 class CcxtFeed:
@@ -40,7 +42,7 @@ class CcxtFeed:
     context manager, entered and left by the same task; :meth:`events` once.
 
     :raises ConfigurationError: on entering: ccxt is missing, or the venue or an instrument is unknown.
-    :raises ExchangeUnavailable: on entering: the venue does not answer.
+    :raises ExchangeUnavailable: on entering: the venue does not answer, or not in time.
     """
 
     source = "live"
@@ -59,16 +61,23 @@ class CcxtFeed:
         request_timeout_s: float = 10.0,
         websocket: bool = True,
         history: int = 0,
+        open_within_s: float | None = None,
+        setting: str = "--feed",
+        origin: str = "command line",
     ) -> None:
         """
+        :param symbols: empty: bitcoin, ether and solana, as far as the venue trades them.
         :param timeframe: of the bars, a key of ``TIMEFRAMES_MS``.
         :param history: closed bars before the start that come first, at most 500.
         :param budget: an exchange's, to share its limit at the same venue.
+        :param open_within_s: how long the venue may take on entering until every instrument has a price; None: as long as its answers do.
+        :param setting: that chose this feed, and ``origin`` of its value, for the messages.
         """
         self.venue = venue
         self._symbols = tuple(symbols)
         self._timeframe, self._timeframe_ms = timeframe, TIMEFRAMES_MS[timeframe]
         self._poll_s, self._websocket, self._history = poll_s, websocket, min(history, BARS_MAX)
+        self._open_within_s, self._setting, self._origin = open_within_s, setting, origin
         self._clock = clock
         self._session = VenueSession(
             profile or profile_for(venue),
@@ -89,10 +98,14 @@ class CcxtFeed:
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        # How long that takes is no matter of the venue's.
+        await load(self.venue, setting=self._setting, origin=self._origin)
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._session)
-            self._check_symbols()
-            self._opening = tuple([await self._first(symbol) for symbol in self._symbols])
+            try:
+                with anyio.fail_after(self._open_within_s):
+                    await self._connect(stack)
+            except TimeoutError:
+                raise ExchangeUnavailable(venue=self.venue, reason=f"no answer within {self._open_within_s:g} s") from None
             self._send, self._receive = anyio.create_memory_object_stream[Quote | Bar](WAITING_MAX)
             stack.callback(self._send.close)
             stack.callback(self._receive.close)
@@ -109,6 +122,12 @@ class CcxtFeed:
             kind = error = trace = None
         return await self._exit.__aexit__(kind, error, trace)
 
+    async def _connect(self, stack: AsyncExitStack) -> None:
+        await stack.enter_async_context(self._session)
+        self._symbols = self._symbols or self._majors()
+        self._check_symbols()
+        self._opening = tuple([await self._first(symbol) for symbol in self._symbols])
+
     def instruments(self) -> tuple[Instrument, ...]:
         return tuple(self._session.instruments[symbol] for symbol in self._symbols)
 
@@ -120,24 +139,30 @@ class CcxtFeed:
         async for event in self._receive:
             yield event
 
+    def _majors(self) -> tuple[Symbol, ...]:
+        known = self._session.instruments
+        for quote in QUOTES:
+            if found := tuple(symbol for base in MAJORS if (symbol := f"{base}/{quote}") in known):
+                return found
+        fix = f"name instruments, as in {self._setting} ccxt:{self.venue}:{next(iter(known), 'BTC/USDT')}"
+        raise self._wrong(f"{self.venue} trades none of {', '.join(MAJORS)} in {', '.join(QUOTES)}", fix)
+
+    def _wrong(self, problem: str, fix: str) -> ConfigurationError:
+        return ConfigurationError(setting=self._setting, origin=self._origin, problem=problem, fix=fix)
+
     def _check_symbols(self) -> None:
         known = self._session.instruments
         for symbol in self._symbols:
             if symbol not in known:
                 quote = symbol.partition("/")[2]
                 near = ", ".join(sorted(name for name in known if name.endswith(f"/{quote}"))[:5]) or ", ".join(sorted(known)[:5])
-                raise ConfigurationError(
-                    setting="--feed", origin="command line", problem=f"{self.venue} does not trade {symbol}", fix=f"use one of {near}"
-                )
+                raise self._wrong(f"{self.venue} does not trade {symbol}", f"use one of {near}")
         if not self._session.has("fetchOHLCV"):
-            fix = "use another venue"
-            raise ConfigurationError(setting="--feed", origin="command line", problem=f"{self.venue} gives no bars through ccxt", fix=fix)
+            raise self._wrong(f"{self.venue} gives no bars through ccxt", "use another venue")
 
     async def _first(self, symbol: Symbol) -> Quote:
         try:
-            ticker = await self._session.call(
-                self._session.public, lambda ccxt: ccxt.fetch_ticker(symbol), self._session.profile.weights.ticker, Rank.DATA
-            )
+            ticker = await self._ask_one(symbol)
         except (Failed, VenueBusy) as error:
             raise self._session.unavailable(error) from error
         price = self._price(symbol, ticker)
@@ -188,6 +213,8 @@ class CcxtFeed:
 
     async def _ask_tickers(self) -> bool:
         """Whether there was an answer."""
+        if not self._session.has("fetchTickers"):
+            return await self._ask_each()
         weight = self._session.profile.weights.ticker * math.ceil(len(self._symbols) / 20)
         try:
             tickers = await self._session.call(
@@ -198,6 +225,22 @@ class CcxtFeed:
             return False
         self._take(tickers)
         return True
+
+    async def _ask_each(self) -> bool:
+        """The same of a venue that tells one instrument at a time."""
+        tickers: dict[str, Any] = {}
+        for symbol in self._symbols:
+            try:
+                tickers[symbol] = await self._ask_one(symbol)
+            except (Failed, VenueBusy) as error:
+                log.warning("feed_quotes_unanswered", venue=self.venue, symbol=symbol, error=str(error))
+        self._take(tickers)
+        return bool(tickers)
+
+    async def _ask_one(self, symbol: Symbol) -> Any:
+        return await self._session.call(
+            self._session.public, lambda ccxt: ccxt.fetch_ticker(symbol), self._session.profile.weights.ticker, Rank.DATA
+        )
 
     def _take(self, tickers: dict[str, Any]) -> None:
         for symbol in self._symbols:

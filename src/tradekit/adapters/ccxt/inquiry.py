@@ -9,7 +9,7 @@ import anyio
 from tradekit.adapters.ccxt.budget import Rank
 from tradekit.adapters.ccxt.fees import Fees
 from tradekit.adapters.ccxt.profiles import Lookup
-from tradekit.adapters.ccxt.reports import Raw, fill_of, filled_of, report_of, state_of
+from tradekit.adapters.ccxt.reports import Raw, fill_of, filled_of, report_of, state_of, tells_filled
 from tradekit.adapters.ccxt.session import Client, Failed, VenueSession
 from tradekit.adapters.ccxt.verdicts import Kind, Verdict
 from tradekit.domain.amounts import ZERO
@@ -41,9 +41,9 @@ class Inquiry:
 
     async def raw(self, client: Client, order: Order, rank: Rank) -> Raw | None:
         """The order in ccxt's form."""
-        client_id = self._profile.client_id(order.client_order_id)
+        client_id = self._profile.id_of(order)
         try:
-            if self._profile.lookup is Lookup.CLIENT_ID:
+            if self._profile.lookup is Lookup.CLIENT_ID and not order.terms.foreign:
                 answer = await self._fetch(client, order, "", {"clientOrderId": client_id}, rank)
             elif order.venue_order_id:
                 answer = await self._fetch(client, order, order.venue_order_id, {}, rank)
@@ -53,17 +53,21 @@ class Inquiry:
             if failed.verdict.kind is Kind.NOT_FOUND:
                 return None
             raise
-        return answer if _is(answer, client_id, order.venue_order_id) else None
+        if not _is(answer, order, client_id):
+            # It tells nothing of ours, not even that it is not there.
+            raise Failed(Verdict(kind=Kind.SILENT, reason="the venue answered with another order"))
+        return answer
 
     async def report(self, client: Client, order: Order, raw: Raw, rank: Rank, *, asked: bool = False) -> OrderReport:
         """An order of ccxt's as a report, with its fills fetched if it does not bring them."""
         instrument = self._session.instruments.get(order.symbol)
         if instrument is None:
             raise Failed(Verdict(kind=Kind.SILENT, reason=f"{order.symbol} is gone from the venue's markets"))
-        filled = filled_of(raw)
+        filled, told = filled_of(raw), tells_filled(raw)
+        expected = filled if told else order.quantity
         fills = await self._fills(order, instrument, [trade for trade in raw.get("trades") or () if trade.get("id")])
         for number in range(FILLS_TRIES_MAX):
-            if _sum(fills) >= filled:
+            if _sum(fills) >= expected:
                 break
             if number:
                 await anyio.sleep(FILLS_EVERY_S * number)
@@ -71,6 +75,8 @@ class Inquiry:
         if _sum(fills) < filled:
             # A state without its fills would book half the truth.
             raise Failed(Verdict(kind=Kind.SILENT, reason=f"{filled - _sum(fills)} of the order's fills do not show yet"))
+        if not told and not fills and raw.get("status") == "closed":
+            raise Failed(Verdict(kind=Kind.SILENT, reason="the order is closed, and nothing says how much of it was filled"))
         state = state_of(raw, order, max(filled, _sum(fills))) or OrderState.ACCEPTED
         return report_of(order, state, raw, fills, self._session.clock.now_ms(), asked=asked)
 
@@ -91,7 +97,7 @@ class Inquiry:
     async def _scan(self, client: Client, order: Order, client_id: str, rank: Rank) -> Raw | None:
         weights, symbol = self._profile.weights, order.symbol
         found: list[Raw] = await self._session.call(client, lambda ccxt: ccxt.fetch_open_orders(symbol), weights.open_orders, rank)
-        match = next((raw for raw in found if _is(raw, client_id, order.venue_order_id)), None)
+        match = next((raw for raw in found if _is(raw, order, client_id)), None)
         if match is not None:
             return match
         since_ms = order.created_ms + self._session.offset.offset_ms - 60_000
@@ -106,7 +112,7 @@ class Inquiry:
         found = await self._session.call(
             client, lambda ccxt: getattr(ccxt, method)(symbol, since_ms, SCAN_LIMIT), weights.closed_orders, rank
         )
-        return next((raw for raw in found if _is(raw, client_id, order.venue_order_id)), None)
+        return next((raw for raw in found if _is(raw, order, client_id)), None)
 
     async def _trades(self, client: Client, order: Order, venue_id: str, rank: Rank) -> list[Raw]:
         symbol, weight = order.symbol, self._profile.weights.trades
@@ -118,10 +124,11 @@ class Inquiry:
         return [trade for trade in found if str(trade.get("order")) == venue_id]
 
 
-def _is(raw: Raw, client_id: str, venue_id: str) -> bool:
+def _is(raw: Raw, order: Order, client_id: str) -> bool:
     """Whether it is the order meant; a venue that answers with another one must not be believed."""
-    told = raw.get("clientOrderId")
-    return told == client_id or (not told and bool(venue_id) and str(raw.get("id")) == venue_id)
+    told, venue_id = raw.get("clientOrderId"), order.venue_order_id
+    by_number = not told or order.terms.foreign
+    return told == client_id or (by_number and bool(venue_id) and str(raw.get("id")) == venue_id)
 
 
 def _sum(fills: Sequence[Fill]) -> Decimal:

@@ -6,6 +6,8 @@ from typing import Any
 
 import attrs
 
+from tradekit.domain.orders import Order, OrderType
+
 BINANCE_OPTIONS: Mapping[str, Any] = {
     "fetchMarkets": {"types": ["spot"]},
     "fetchMargins": False,
@@ -54,8 +56,12 @@ class VenueProfile:
     lookup: Lookup = Lookup.SCAN
     stop_orders: bool = False
     """The venue itself keeps stop orders (``stopLossPrice``, ``takeProfitPrice`` of ccxt)."""
+    native: frozenset[OrderType] = frozenset()
+    """Conditional types that are left to it. Only where a stop is an order like any other: it keeps its id when it triggers, is found by
+    it and listed with the rest. Elsewhere (OKX, Bybit, Bitget, KuCoin, Gate, HTX) stops live in a list of their own and become another
+    order, so that a lost answer could hide one; there they are watched here."""
     oco: bool = False
-    """The venue itself lets one order cancel another."""
+    """The venue itself lets one order cancel another. ccxt's unified API has no way to ask for it, so brackets are kept here."""
     sandbox: bool = False
     client_id_prefix: str = ""
     client_id_length: int = 32
@@ -79,11 +85,16 @@ class VenueProfile:
         """Our id as the venue takes it; still one to one, as 28 characters of it are 112 bits."""
         return self.client_id_prefix + client_order_id[: self.client_id_length]
 
+    def id_of(self, order: Order) -> str:
+        """The order's id as the venue has it: whole, if somebody else chose it there."""
+        return order.client_order_id if order.terms.foreign else self.client_id(order.client_order_id)
+
 
 _BINANCE = VenueProfile(
     venue="binance",
     lookup=Lookup.CLIENT_ID,
     stop_orders=True,
+    native=frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT}),
     oco=True,
     sandbox=True,
     weight_max=6_000,

@@ -6,8 +6,10 @@ from typing import Any
 
 from tradekit.adapters.ccxt.fees import Commission
 from tradekit.adapters.ccxt.instruments import decimal_or_none
+from tradekit.adapters.ccxt.session import Failed
+from tradekit.adapters.ccxt.verdicts import Kind, Verdict
 from tradekit.domain.amounts import ZERO
-from tradekit.domain.orders import Fill, Liquidity, Order, OrderReport, OrderState, TimeInForce
+from tradekit.domain.orders import CONDITIONAL, Fill, Liquidity, Order, OrderReport, OrderState, TimeInForce
 
 Raw = Mapping[str, Any]
 """An order or a trade in ccxt's unified form."""
@@ -16,6 +18,11 @@ Raw = Mapping[str, Any]
 def filled_of(raw: Raw) -> Decimal:
     """Base currency filled so far, as the venue says."""
     return decimal_or_none(raw.get("filled")) or ZERO
+
+
+def tells_filled(raw: Raw) -> bool:
+    """Whether the end of an order comes with how much was filled; what is still open may leave it out."""
+    return raw.get("status") not in {"closed", "canceled", "expired"} or decimal_or_none(raw.get("filled")) is not None
 
 
 def state_of(raw: Raw, order: Order, filled: Decimal) -> OrderState | None:
@@ -33,6 +40,9 @@ def reason_of(state: OrderState, order: Order, *, asked: bool) -> str:
     """The code of an end without a fill. :param asked: whether we asked for a cancel."""
     if state is OrderState.CANCELED and asked:
         return "CANCELED_BY_USER"
+    if state is OrderState.CANCELED and order.type in CONDITIONAL:
+        # Somebody took it back at the venue before it triggered.
+        return state.name
     if state in {OrderState.CANCELED, OrderState.EXPIRED}:
         if order.time_in_force is TimeInForce.FOK:
             return "FOK_NOT_FILLED"
@@ -65,7 +75,13 @@ def refusal_of(order: Order, reason: str, now_ms: int) -> OrderReport:
 
 
 def fill_of(order: Order, trade: Raw, fee: Commission, venue: str, now_ms: int) -> Fill:
-    """A trade as a fill. Venues count trades per market, so the market is part of its id."""
+    """A trade as a fill. Venues count trades per market, so the market is part of its id.
+
+    :raises Failed: it has no quantity or no price: booked like that, something would be had for nothing.
+    """
+    quantity, price = decimal_or_none(trade.get("amount")) or ZERO, decimal_or_none(trade.get("price")) or ZERO
+    if quantity <= 0 or price <= 0:
+        raise Failed(Verdict(kind=Kind.SILENT, reason=f"trade {trade['id']} comes without a quantity or a price"))
     return Fill(
         trade_id=f"{venue}:{order.symbol}:{trade['id']}",
         client_order_id=order.client_order_id,
@@ -73,8 +89,8 @@ def fill_of(order: Order, trade: Raw, fee: Commission, venue: str, now_ms: int) 
         partition=order.partition,
         symbol=order.symbol,
         side=order.side,
-        quantity=decimal_or_none(trade["amount"]) or ZERO,
-        price=decimal_or_none(trade["price"]) or ZERO,
+        quantity=quantity,
+        price=price,
         fee=fee.worth,
         fee_currency=fee.currency if fee.paid else "",
         fee_paid=fee.paid,

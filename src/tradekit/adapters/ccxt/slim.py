@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import Any
 
 PACKAGES = ("ccxt", "ccxt.async_support", "ccxt.pro")
-_importing = threading.Lock()
+_importing = threading.RLock()
+"""While stand-ins are in place nobody else may look for ccxt: several users connect a key at once."""
 
 
 class _StandIn(ModuleType):
@@ -46,7 +47,8 @@ def venue_names() -> list[str]:
 
     :raises ImportError: it is not installed.
     """
-    folder = _home() / "async_support"
+    with _importing:
+        folder = _home() / "async_support"
     return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
 
 
@@ -55,11 +57,12 @@ def load_venue(name: str) -> tuple[type[Any], bool, ModuleType]:
 
     :raises ImportError: ccxt is not installed or knows no such venue.
     """
-    websockets = (_home() / "pro" / f"{name}.py").exists()
-    package = "ccxt.pro" if websockets else "ccxt.async_support"
-    with _importing, _stand_ins():
-        module = importlib.import_module(f"{package}.{name}")
-        return getattr(module, name), websockets, importlib.import_module("ccxt.base.errors")
+    with _importing:
+        websockets = (_home() / "pro" / f"{name}.py").exists()
+        package = "ccxt.pro" if websockets else "ccxt.async_support"
+        with _stand_ins():
+            module = importlib.import_module(f"{package}.{name}")
+            return getattr(module, name), websockets, importlib.import_module("ccxt.base.errors")
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """A user's account as a venue shows it, in the port's terms."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import structlog
 
 from tradekit.adapters.ccxt.instruments import decimal_or_none
 from tradekit.adapters.ccxt.profiles import VenueProfile
@@ -9,6 +11,8 @@ from tradekit.adapters.ccxt.reports import Raw
 from tradekit.domain.amounts import ZERO
 from tradekit.domain.orders import OrderState, OrderType, Side
 from tradekit.ports.exchange import Balance, VenueOrder
+
+log = structlog.get_logger(__name__)
 
 _LISTS = frozenset({"info", "free", "used", "total", "debt", "timestamp", "datetime"})
 
@@ -25,6 +29,19 @@ def balances_of(raw: Mapping[str, Any]) -> tuple[Balance, ...]:
         if total:
             found.append(Balance(currency=currency, total=total, locked=locked))
     return tuple(found)
+
+
+def venue_orders_of(listed: Iterable[Raw], profile: VenueProfile, now_ms: int) -> tuple[VenueOrder, ...]:
+    """A list of open orders. What the venue lists without a number, market, side or quantity is left out: ours would be asked about."""
+    return tuple(venue_order_of(raw, profile, now_ms) for raw in listed if _is_readable(raw))
+
+
+def _is_readable(raw: Raw) -> bool:
+    quantity = decimal_or_none(raw.get("amount"))
+    readable = bool(raw.get("id") and raw.get("symbol") and raw.get("side") in {"buy", "sell"} and quantity and quantity > 0)
+    if not readable:
+        log.warning("order_unreadable", venue_order_id=str(raw.get("id")))
+    return readable
 
 
 def venue_order_of(raw: Raw, profile: VenueProfile, now_ms: int) -> VenueOrder:

@@ -21,8 +21,9 @@ RETRY_MAX_S = 60.0
 class StandbyExchange:
     """Implements :class:`tradekit.ports.exchange.Exchange`; run :meth:`serve` beside it.
 
-    Until the venue has answered once, orders are REJECTED (``VENUE_UNAVAILABLE``: nothing was sent), and questions raise
-    ExchangeUnavailable. Reports reach handlers that began to listen before.
+    Until the venue has answered once, orders are REJECTED (``VENUE_UNAVAILABLE``: nothing was sent). Questions wait for the end of the
+    first try, so that a start soon knows what became of its orders, and then raise ExchangeUnavailable. Reports reach handlers that
+    began to listen before.
     """
 
     def __init__(self, make: Callable[[], CcxtExchange], clock: Clock) -> None:
@@ -30,26 +31,30 @@ class StandbyExchange:
         self._make, self._clock = make, clock
         self._next = make()
         self._open: CcxtExchange | None = None
+        self._first_try: anyio.Event | None = None
         self._handlers: list[ReportHandler] = []
         self.problem = "connecting"
         """Why the venue cannot be used, or empty."""
 
     async def serve(self) -> None:
         """Open the venue, trying until it answers, and keep it open until cancelled."""
-        delay_s = RETRY_S
+        delay_s, self._first_try = RETRY_S, anyio.Event()
         while True:
             try:
                 async with self._next as exchange:
                     for handler in self._handlers:
                         exchange.listen(handler)
-                    self._open, self.problem = exchange, ""
+                    self._open, self.problem, delay_s = exchange, "", RETRY_S
+                    self._first_try.set()
                     log.info("venue_open", venue=self.capabilities.venue)
                     await anyio.sleep_forever()
-            except TradekitError as error:
-                self.problem = str(error)
-                log.warning("venue_does_not_open", venue=self.capabilities.venue, error=self.problem, retry_s=delay_s)
+            except Exception as error:  # supervisor: one venue's trouble must not end the service
+                self.problem = str(error) if isinstance(error, TradekitError) else type(error).__name__
+                unforeseen = not isinstance(error, TradekitError)
+                log.warning("venue_does_not_open", venue=self.capabilities.venue, error=str(error), retry_s=delay_s, exc_info=unforeseen)
             finally:
                 self._open = None
+                self._first_try.set()
             self._next = self._make()
             await anyio.sleep(delay_s)
             delay_s = min(RETRY_MAX_S, 2 * delay_s)
@@ -75,15 +80,17 @@ class StandbyExchange:
         return await self._open.submit_many(orders)
 
     async def cancel(self, order: Order) -> OrderReport:
-        return await self._opened().cancel(order)
+        return await (await self._opened()).cancel(order)
 
     async def find(self, order: Order) -> OrderReport | None:
-        return await self._opened().find(order)
+        return await (await self._opened()).find(order)
 
     async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
-        return await self._opened().snapshot(user_id, with_orders=with_orders)
+        return await (await self._opened()).snapshot(user_id, with_orders=with_orders)
 
-    def _opened(self) -> CcxtExchange:
+    async def _opened(self) -> CcxtExchange:
+        if self._first_try is not None:
+            await self._first_try.wait()
         if self._open is None:
             raise ExchangeUnavailable(venue=self.capabilities.venue, reason=self.problem)
         return self._open

@@ -13,7 +13,7 @@ from tradekit.adapters.ccxt.budget import Rank, VenueBusy
 from tradekit.adapters.ccxt.credentials import NoCredentials
 from tradekit.adapters.ccxt.inquiry import Inquiry
 from tradekit.adapters.ccxt.library import own_decimals
-from tradekit.adapters.ccxt.reports import Raw, filled_of, report_of, state_of
+from tradekit.adapters.ccxt.reports import Raw, filled_of, report_of, state_of, tells_filled
 from tradekit.adapters.ccxt.session import Client, Failed, VenueSession
 from tradekit.adapters.ccxt.tracker import Tracked, Tracker
 from tradekit.adapters.ccxt.verdicts import shown
@@ -154,7 +154,7 @@ class UserStreams:
             return
         filled = filled_of(raw)
         state = state_of(raw, tracked.order, filled)
-        if state is not None:
+        if state is not None and tells_filled(raw):
             tracked.hear(state, filled, str(raw.get("id") or ""))
         for trade in self._take_strays(user_id, tracked.venue_order_id):
             await self._add_trade(tracked, trade)
@@ -169,7 +169,7 @@ class UserStreams:
             del strays[:-STRAYS_MAX]
             return
         await self._add_trade(tracked, raw)
-        self._settle(client, self._session.profile.client_id(tracked.order.client_order_id), tracked)
+        self._settle(client, self._session.profile.id_of(tracked.order), tracked)
 
     def _take_strays(self, user_id: int, venue_order_id: str) -> list[Raw]:
         strays = self._strays.get(user_id, [])
@@ -180,7 +180,11 @@ class UserStreams:
     async def _add_trade(self, tracked: Tracked, trade: Raw) -> None:
         instrument = self._session.instruments.get(tracked.order.symbol)
         if instrument is not None and trade.get("id"):
-            tracked.add((await self._inquiry.fill(tracked.order, instrument, trade),))
+            try:
+                tracked.add((await self._inquiry.fill(tracked.order, instrument, trade),))
+            except Failed as failed:
+                # The order's own event says how much is missing; then the venue is asked.
+                log.warning("trade_unreadable", order=tracked.order.client_order_id, error=str(failed))
 
     def _settle(self, client: Client, client_id: str, tracked: Tracked) -> None:
         """Tell what is whole; ask for what stays incomplete."""

@@ -56,6 +56,8 @@ def judge(error: BaseException, errors: ModuleType, profile: VenueProfile, heade
         return _limited(text, headers)
     if isinstance(error, errors.InvalidNonce):
         return Verdict(kind=Kind.CLOCK, reason="CLOCK_SKEW")
+    if "would trigger immediately" in text:
+        return Verdict(kind=Kind.REFUSED, reason="WOULD_TRIGGER_AT_ONCE")
     if isinstance(error, errors.InvalidOrder) and any(mark in text for mark in profile.duplicate_marks):
         return Verdict(kind=Kind.SILENT, reason="DUPLICATE_CLIENT_ORDER_ID")
     code = _refusal(error, errors, text)
@@ -107,6 +109,9 @@ def _filter(text: str) -> str:
         ("lot size", "QTY_PRECISION"),
         ("price_filter", "PRICE_PRECISION"),
         ("max_num_orders", "ORDER_RATE_LIMIT"),
+        ("max_num_algo_orders", "STOPS_MAX"),
+        ("triggerprice parameter is not allowed", "ORDER_TYPE_UNSUPPORTED"),
+        ("is not a valid order type", "ORDER_TYPE_UNSUPPORTED"),
         ("precision", "QTY_PRECISION"),
     )
     return next((code for mark, code in marks if mark in low), "VENUE_REFUSED")

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import attrs
+
 from tradekit.adapters.feeds.bars import Recording
 from tradekit.adapters.feeds.replay import ReplayFeed
 from tradekit.adapters.feeds.simulated import SimulatedFeed
@@ -13,9 +15,49 @@ from tradekit.ports.feed import Feed
 
 SPEED_MAX = 1e9
 
-_EXAMPLE = "use --feed simulated, or --feed replay:PATH[,PATH...], as in --feed replay:BTC-USDT-4h.csv.gz"
+_EXAMPLE = (
+    "use --feed auto, --feed simulated, --feed ccxt:VENUE[:SYMBOL,...] as in --feed ccxt:binance:BTC/USDT, "
+    "or --feed replay:PATH[,PATH...] as in --feed replay:BTC-USDT-4h.csv.gz"
+)
+AUTO_VENUE = "binance"
+"""Whose prices ``auto`` takes unless it names another."""
 _SYMBOL = re.compile(r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}", re.ASCII)
+_VENUE = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
 _NAMED = re.compile(r"([A-Za-z0-9]{1,20})-([A-Za-z0-9]{1,20})(?:[-_.].*)?", re.ASCII)
+
+
+@attrs.frozen(kw_only=True)
+class LivePrices:
+    """``ccxt:VENUE[:SYMBOL,...]`` or ``auto[:VENUE[:SYMBOL,...]]``, taken apart."""
+
+    venue: str
+    symbols: tuple[Symbol, ...]
+    """Empty: the feed's own choice."""
+    required: bool
+    """Whether nothing but this venue's prices will do; otherwise simulated ones stand in when it does not answer."""
+
+
+def parse_live(spec: str, speed: float | None, *, origin: str = "command line") -> LivePrices | None:
+    """What live prices a feed asks for; None if it asks for none.
+
+    :raises ConfigurationError: of ``--feed`` or ``--speed``, with what to write instead.
+    """
+    kind, colon, rest = spec.strip().partition(":")
+    if kind not in {"auto", "ccxt"}:
+        return None
+    venue, _, listed = rest.partition(":")
+    venue = venue.strip().lower() if colon else ""
+    if (kind == "ccxt" or colon) and not _VENUE.fullmatch(venue):
+        raise _wrong("--feed", origin, f"{spec!r} does not name a venue", "name one as ccxt calls it, as in --feed ccxt:binance")
+    symbols = tuple(part.strip().upper() for part in listed.split(",") if part.strip())
+    for symbol in symbols:
+        if not _SYMBOL.fullmatch(symbol):
+            raise _wrong("--feed", origin, f"{symbol!r} is not an instrument", "write BASE/QUOTE, as in --feed ccxt:binance:BTC/USDT")
+        if symbols.count(symbol) > 1:
+            raise _wrong("--feed", origin, f"{symbol} is given twice", "name each instrument once")
+    if speed is not None:
+        raise _wrong("--speed", origin, "live prices come in real time", "leave --speed out, or replay a file")
+    return LivePrices(venue=venue or AUTO_VENUE, symbols=symbols, required=kind == "ccxt")
 
 
 def parse_feed(spec: str, speed: float | None, clock: Clock, *, seed: int = 0, origin: str = "command line") -> Feed:

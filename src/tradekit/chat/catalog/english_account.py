@@ -83,9 +83,13 @@ TEXTS: dict[str, str] = {
     "status": (
         "Trading: {session:word}\n"
         "[locked_ms] Cooling down: no entries before {locked_ms:time}\n"
+        "[locked] For a while no entries: {locked}\n"
+        "[frozen] No entries until the venue agrees: {frozen}; /reconcile looks again\n"
+        "[venue_problem] The venue cannot be reached: {venue_problem}\n"
         "Service: {service:word}\n"
         "Account: {account:word}, {mode:account}, plan {tier}\n"
         "Market: {instruments} {instruments:plural instrument instruments}{market:mark}\n"
+        "[prices] Prices: {prices}\n"
         "[priced_ms] Last price: {priced_ms:time}\n"
         "[ended] The recording has ended; its last prices stand.\n"
         "Positions: {positions}, open orders: {orders}\n"

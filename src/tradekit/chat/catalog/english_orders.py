@@ -40,10 +40,19 @@ TEXTS: dict[str, str] = {
         "[trail] It follows the best price at {trail:num}%.\n"
         "Order {order_id}; to cancel: /cancel {order_id}"
     ),
+    "order.left_to_venue": (
+        "📨 {mode:account} {type:word} {side:word} {quantity:num} {symbol} at {trigger:num} {quote}: sent, the venue watches it"
+        "{market:mark}\n"
+        "Order {order_id}; to cancel: /cancel {order_id}"
+    ),
     "order.triggered": (
         "⚡ {mode:account} {type:word}: {side:word} {quantity:num} {symbol} goes to market{market:mark}\n"
         "[trigger] The trigger was {trigger:num} {quote}.\n"
         "Order {order_id}" + _SIGNAL
+    ),
+    "order.kept_here": (
+        "🛡 {mode:account} {type:word}: the venue does not keep it ({reason:venue}), so it is watched here\n"
+        "{side:word} {quantity:num} {symbol}. Order {order_id}"
     ),
     "exit.failed": (
         "🚨 {mode:account}: an exit over {quantity:num} {symbol} was not executed: {reason:venue}\n"
@@ -54,6 +63,10 @@ TEXTS: dict[str, str] = {
         "[!waiting] ✅ {mode:account}: order {order_id} is replaced by {new_id}."
     ),
     "amend.failed": "⚠️ {mode:account} {symbol}: order {order_id} is canceled, and what should replace it was refused: {reason:why}",
+    "order.makes_way": (
+        "📨 {mode:account} {side:word} {quantity:num} {symbol}: goes out as soon as your stop at the venue is taken back{market:mark}\n"
+        "Until then it is guarded here. Order {order_id}"
+    ),
     "order.submitted": (
         "[!price] 📨 {mode:account} {side:word} {quantity:num} {symbol} at market: sent{market:mark}\n"
         "[price] 📨 {mode:account} {side:word} {quantity:num} {symbol}, limit {price:num} {quote}: sent{market:mark}\n"
@@ -62,6 +75,7 @@ TEXTS: dict[str, str] = {
     "order.accepted": (
         "[price] 📌 {mode:account} {side:word} {quantity:num} {symbol}, limit {price:num} {quote}: open{market:mark}\n"
         "[!price] 📌 {mode:account} {side:word} {quantity:num} {symbol}: open{market:mark}\n"
+        "[trigger] It waits at the venue for {trigger:num} {quote}.\n"
         "Order {order_id}; to cancel: /cancel {order_id}" + _SIGNAL
     ),
     "order.partially_filled": (

@@ -7,7 +7,10 @@ _DENIED: dict[str, str] = {
     "SESSION_NOT_ACTIVE": "⏸ Your trading is {status:word}, so nothing new is opened. " + _EXITS,
     "HALTED": "⛔ Trading is halted by the operator ({level}). " + _EXITS,
     "REDUCING_ONLY": "↘️ Only exits are allowed for now. " + _EXITS,
-    "ACCOUNT_INVALID": "Your account is {status}; it cannot open anything. " + _EXITS,
+    "ACCOUNT_INVALID": (
+        "[status] Your account is {status}; it cannot open anything. " + _EXITS + "\n"
+        "[problem] Nothing can be sent from {account:account}: {problem:key_reason}. See /accounts"
+    ),
     "TIER_FEATURE": "Your plan does not include this. See /plan.",
     "API_RATE_LIMIT": "⏱ You have used your {limit} commands of this minute. Next ones from {resets_ms:time}. " + _EXITS,
     "DAILY_TRADES_LIMIT": (
@@ -36,6 +39,7 @@ _DENIED: dict[str, str] = {
         "[lacks] Such an order needs {lacks}.\n"
         "[!lacks] The trigger {trigger:num} is already reached, the market is at {market:price}: that order would go out at once."
     ),
+    "SIZING_NEEDS_STOP": "Your size is a percentage at risk down to the stop, and you have no stop. Set one: /risk stop_loss_pct 2",
     "QTY_PRECISION": "The {what} must be a multiple of {step:num}.",
     "QTY_MIN": "The quantity is below the smallest order, {minimum:num}.",
     "QTY_MAX": "The quantity is above the largest order, {maximum:num}.",
@@ -67,7 +71,7 @@ _WHY: dict[str, str] = {
     "SESSION_NOT_ACTIVE": "your trading was {status:word}",
     "HALTED": "trading was halted ({level})",
     "REDUCING_ONLY": "only exits were allowed",
-    "ACCOUNT_INVALID": "your account was {status}",
+    "ACCOUNT_INVALID": "[status] your account was {status}\n[problem] nothing could be sent from {account:account}: {problem:key_reason}",
     "TIER_FEATURE": "your plan does not include this signal, see /plan",
     "API_RATE_LIMIT": "your {limit} commands of that minute were used",
     "DAILY_TRADES_LIMIT": "your {limit} trades of that day were used or reserved (reset {resets_ms:time})",
@@ -80,6 +84,7 @@ _WHY: dict[str, str] = {
     "STALE_PRICE": "there was no current price of {symbol} (age: {age_s:duration})",
     "PRICE_DEVIATION": "the price was more than {limit_pct:num}% away from the market",
     "TRIGGER_PRICE": "its trigger {trigger:num} was reached already",
+    "SIZING_NEEDS_STOP": "your sizing is a percentage at risk and you have no stop; set one with /risk stop_loss_pct 2, or another sizing",
     "QTY_PRECISION": "the {what} was not a multiple of {step:num}",
     "QTY_MIN": "the quantity by your sizing was below the smallest order, {minimum:num}",
     "QTY_MAX": "the quantity by your sizing was above the largest order, {maximum:num}",
@@ -119,6 +124,8 @@ _VENUE: dict[str, str] = {
     "NO_LIQUIDITY": "nobody took the rest at that price",
     "CANCELED_BY_USER": "you asked for it",
     "DUPLICATE_CLIENT_ORDER_ID": "the venue had it already",
+    "STOPS_MAX": "the venue keeps no more stops on this instrument",
+    "WOULD_TRIGGER_AT_ONCE": "the price has already reached the trigger",
     "OCO": "another exit of the same entry was executed",
     "POSITION_CLOSED": "the position is closed",
     "AMENDED": "replaced by a changed order",

@@ -4,7 +4,8 @@ TEXTS = {
     "help.reconcile": "Compare your account with the venue now",
     "reconcile.asked": "🔎 {mode:account}: asking the venue for balances, orders and fills. I tell you what comes of it.",
     "reconcile.taken_over": (
-        "🏦 {mode:account}: your balance there is {cash:money} {quote}. Entries are possible now.\n"
+        "🏦 {mode:account}: your balance there is {cash:money} {quote}.\n"
+        "[running] Entries are possible now.\n"
         "What else you hold there stays yours: I look after what is bought through me."
     ),
     "reconcile.cash": (

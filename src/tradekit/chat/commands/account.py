@@ -8,6 +8,8 @@ from tradekit.domain.controls import state_of
 from tradekit.domain.orders import venue_of
 from tradekit.domain.portfolio import Position
 from tradekit.domain.replies import Button
+from tradekit.domain.rules import source_label
+from tradekit.domain.sessions import SessionStatus
 from tradekit.domain.usage import MINUTE_MS
 from tradekit.services.decisions import Context, Decision
 
@@ -101,20 +103,26 @@ def usage(request: Request) -> Decision:
 def status(request: Request) -> Decision:
     """Whether and how the user trades, and whether the service does."""
     state, ctx = request.state, request.ctx
-    locked_ms = max((lock.until_ms for lock in state.session.guard.locks), default=0)
+    locks = tuple(lock for lock in state.session.guard.locks if lock.until_ms > ctx.now_ms)
+    locked_ms = max((lock.until_ms for lock in locks if not (lock.symbol or lock.source)), default=0)
+    of_some = dict.fromkeys(lock.symbol or lock.source for lock in locks if lock.symbol or lock.source)
     quotes = [quote for symbol in ctx.market.symbols() if (quote := ctx.market.quote(symbol))]
     args = _account_args(request) | {
-        "session": state.session.status.value,
+        "session": state.session.status.value if ctx.settled(state) else SessionStatus.RECONCILING.value,
+        "venue_problem": "" if ctx.accounts is None else ctx.accounts.problem(state.account),
+        "frozen": ", ".join(state.session.guard.frozen),
+        "locked": ", ".join(of_some),
         "account": request.user.status.value,
         "service": "maintenance" if ctx.policy.maintenance else state_of(ctx.policy.controls, venue_of(state.account), state.user_id).value,
         "tier": ctx.tiers[request.user.tier].title,
         "instruments": str(len(ctx.market.symbols())),
+        "prices": ctx.market.origin if ctx.market.origin != ctx.market.source else "",
         "priced_ms": str(max(quote.time_ms for quote in quotes)) if quotes else "",
         "ended": "yes" if quotes and all(quote.final for quote in quotes) else "",
         "positions": str(len(state.positions)),
         "orders": str(len(state.orders)),
-        "followed": ", ".join(subscription.source for subscription in state.subscriptions),
-        "locked_ms": str(locked_ms) if locked_ms > ctx.now_ms else "",
+        "followed": ", ".join(source_label(state.rules, subscription.source) for subscription in state.subscriptions),
+        "locked_ms": str(locked_ms) if locked_ms else "",
         "zone": request.zone,
     }
     switch = press("button.resume", "/resume") if state.session.status == "paused" else press("button.pause", "/pause")

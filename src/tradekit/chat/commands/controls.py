@@ -54,6 +54,8 @@ COMMANDS = tuple(
         lane=LaneClass.CONTROL,
         roles=controls.OPERATORS,
         args_max=30,
+        # Less is at stake after either, so no quota of calls may stand in the way.
+        is_exit=name != "allow",
     )
     for name, run in (("halt", halt), ("reduce", reduce), ("allow", allow))
 )

@@ -85,7 +85,7 @@ def _place(request: Request, wanted: OrderRequest) -> Decision:
 
 
 def _held(request: Request, decision: Decision) -> Reply:
-    notice = trading.order_notice("order.held" if decision.result.held else "order.submitted", decision.result, request.ctx)
+    notice = trading.order_notice("order.held" if decision.result.held else "order.left_to_venue", decision.result, request.ctx)
     return msgspec.structs.replace(notice, priority=Priority.REPLY)
 
 

@@ -1,7 +1,7 @@
 """Following signals: /signals, /subscribe, /unsubscribe, /why, and a provider's /signal."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tradekit.chat.command import Command, Request, answered, press, quote_currency
 from tradekit.chat.commands.account import BUTTONS_MAX, pairs
@@ -10,12 +10,16 @@ from tradekit.domain.amounts import text_of
 from tradekit.domain.errors import BadInput, NotFound
 from tradekit.domain.orders import Side
 from tradekit.domain.replies import Button, Reply
+from tradekit.domain.rules import rule_source, source_label
 from tradekit.domain.signals import Delivery, Outcome, Signal
 from tradekit.ports.storage import Reader
 from tradekit.services import signals as service
 from tradekit.services.decisions import Context, Decision, Read
+from tradekit.services.rules import may_see
 
 SHOWN_SIGNALS = 5
+SEARCHED_SIGNALS = 50
+"""Most of them may come from rules of other users, which are nobody else's to see."""
 SHOWN_DELIVERIES = 10
 SEARCHED_DELIVERIES = 100
 _FACT = re.compile(r"(\w+)=(\S*)")
@@ -32,12 +36,13 @@ def signals(request: Request) -> Read:
             choice = "" if mine is None else listed(mine.symbols) or "all"
             rows.append({"source": source.name, "title": source.title, "followed": choice, "row_key": "signals.source"})
             rows[-1]["advanced"] = "yes" if source.advanced and not ctx.limits(request.state).advanced_signals else ""
-        rows += [_signal_row(signal) for signal in latest]
+        seen = [signal for signal in latest if may_see(request.state, signal.source)]
+        rows += [_signal_row(request, signal) for signal in seen[:SHOWN_SIGNALS]]
         buttons = [_follow_button(source.name, source.name in followed) for source in ctx.sources[:BUTTONS_MAX]]
         args = {"zone": request.zone, "market": ctx.market.source}
         return request.say("signals", args, tuple(rows), (*pairs(tuple(buttons)), (press("button.why", "/why"),)))
 
-    return Read(query=lambda reader: reader.signals(SHOWN_SIGNALS), then=then)
+    return Read(query=lambda reader: reader.signals(SEARCHED_SIGNALS), then=then)
 
 
 def _follow_button(source: str, followed: bool) -> Button:
@@ -46,10 +51,10 @@ def _follow_button(source: str, followed: bool) -> Button:
     return Button("button.subscribe", f"sub:{source}", {"source": source})
 
 
-def _signal_row(signal: Signal) -> dict[str, str]:
+def _signal_row(request: Request, signal: Signal) -> dict[str, str]:
     return {
         "signal": signal.signal_id,
-        "source": signal.source,
+        "source": source_label(request.state.rules, signal.source),
         "side": signal.side.value,
         "symbol": signal.symbol,
         "price": text_of(signal.price),
@@ -61,14 +66,14 @@ def _signal_row(signal: Signal) -> dict[str, str]:
 
 def subscribe(request: Request) -> Decision:
     """Follow a source, for all its instruments or some."""
-    source = _source(request, [known.name for known in request.ctx.sources])
+    source = _source(request, [*(known.name for known in request.ctx.sources), *(rule_source(r.text) for r in request.state.rules)])
     symbols = parse_symbols(request.args[1:], request.ctx.market)
     decision = service.subscribe(request.state, source, symbols, request.ctx)
     if decision.error is not None:
         return decision
     chosen = request.state.settings
-    args = {"source": source, "symbols": listed(symbols) or "all", "size": text_of(chosen.size), "sizing": chosen.sizing.value}
-    args["quote"] = quote_currency(request.ctx)
+    args = {"source": source_label(request.state.rules, source), "symbols": listed(symbols) or "all"}
+    args |= {"size": text_of(chosen.size), "sizing": chosen.sizing.value, "quote": quote_currency(request.ctx)}
     return answered(decision, Reply(key="signals.subscribed", args=args, buttons=((_follow_button(source, True),),)))
 
 
@@ -80,19 +85,23 @@ def unsubscribe(request: Request) -> Decision:
     decision = service.unsubscribe(request.state, source, request.ctx)
     if decision.error is not None:
         return decision
-    return answered(decision, Reply(key="signals.unsubscribed", args={"sources": listed(decision.result)}))
+    return answered(decision, Reply(key="signals.unsubscribed", args={"sources": _labels(request, decision.result)}))
 
 
 def _source(request: Request, known: Sequence[str]) -> str:
     if not request.args:
         raise missing("source")
     wanted = request.arg(0)
-    names = {name.lower(): name for name in known}
+    names = {source_label(request.state.rules, name).lower(): name for name in known}
     if wanted.lower() in names:
         return names[wanted.lower()]
-    guess = names.get(closest(wanted.lower(), names), "")
+    guess = closest(wanted.lower(), names)
     hint = f"did you mean {guess}? " if guess else ""
-    raise BadInput(field="source", value=shown(wanted), problem="is not known", hint=hint + "known: " + (listed(known) or "none"))
+    raise BadInput(field="source", value=shown(wanted), problem="is not known", hint=hint + "known: " + (_labels(request, known) or "none"))
+
+
+def _labels(request: Request, sources: Iterable[str]) -> str:
+    return listed(source_label(request.state.rules, source) for source in sources)
 
 
 Outcomes = list[tuple[Delivery, Signal | None]]
@@ -113,20 +122,21 @@ def why(request: Request) -> Read:
         if wanted and not outcomes:
             raise NotFound(kind="signal", name=shown(request.arg(0)))
         return request.say(
-            "why", {"zone": request.zone, "quote": quote_currency(ctx)}, tuple(_outcome_row(*outcome) for outcome in outcomes)
+            "why", {"zone": request.zone, "quote": quote_currency(ctx)}, tuple(_outcome_row(request, *outcome) for outcome in outcomes)
         )
 
     return Read(query=query, then=then)
 
 
-def _outcome_row(delivery: Delivery, signal: Signal | None) -> dict[str, str]:
+def _outcome_row(request: Request, delivery: Delivery, signal: Signal | None) -> dict[str, str]:
     facts = dict(_FACT.findall(delivery.detail))
     row = facts | {"signal": delivery.signal_id, "outcome": delivery.outcome.value, "time_ms": str(delivery.time_ms)}
     row |= {"reason": delivery.reason, "order": delivery.client_order_id[:8]}
     key = {Outcome.EXECUTED: "why.executed", Outcome.FAILED: "why.failed"}.get(delivery.outcome, "why.not_executed")
     if signal is None:
         return row | {"row_key": key, "source": "", "advice": ""}
-    return row | {"row_key": key, "source": signal.source, "advice": f"{signal.side.value} {signal.symbol}"}
+    source = source_label(request.state.rules, signal.source)
+    return row | {"row_key": key, "source": source, "advice": f"{signal.side.value} {signal.symbol}"}
 
 
 def signal(request: Request) -> Decision:
@@ -145,7 +155,7 @@ def signal(request: Request) -> Decision:
     if decision.error is not None:
         return decision
     made: Signal = decision.result
-    args = {**_signal_row(made), "note": made.note, "market": request.ctx.market.source}
+    args = {**_signal_row(request, made), "note": made.note, "market": request.ctx.market.source}
     return answered(decision, Reply(key="signal.published", args=args))
 
 

@@ -42,7 +42,8 @@ def _order(request: Request, side: Side) -> Decision:
 
 
 def _submitted(request: Request, decision: Decision) -> Decision:
-    notices = (trading.order_notice("order.submitted", order, request.ctx) for order in decision.submit)
+    placed: Order = decision.result
+    notices = (trading.order_notice("order.makes_way" if placed.held else "order.submitted", placed, request.ctx),)
     replies = tuple(msgspec.structs.replace(notice, priority=Priority.REPLY) for notice in notices)
     return msgspec.structs.replace(decision, replies=replies)
 
@@ -152,14 +153,14 @@ def close(request: Request) -> Decision:
     if not request.args:
         raise missing("symbol")
     symbol, fraction = parse_symbol(request.arg(0), ctx.market), parse_fraction(request.arg(1))
-    if state.position(symbol) is not None and not state.sellable(symbol):
+    if state.position(symbol) is not None and not state.sellable(symbol, with_guards=True):
         return request.say("close.promised", {"symbol": symbol}, buttons=((press("button.orders", "/orders"),),))
     decision = trading.close(state, symbol, fraction, ctx)
     if decision.error is not None:
         return decision
     if not request.asks_first:
         return _submitted(request, decision)
-    order = decision.submit[0]
+    order: Order = decision.result
     wanted = OrderRequest(symbol=symbol, side=Side.SELL, quantity=order.quantity)
     percent = "" if fraction == ONE else text_of(fraction * HUNDRED)
     return ask(request, (symbol, percent or "all"), "confirm.close", {**_order_args(request, wanted), "percent": percent})

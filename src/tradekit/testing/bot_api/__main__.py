@@ -49,6 +49,10 @@ async def _serve(options: argparse.Namespace) -> int:
         log_path=options.log,
         seed=options.seed,
     )
+    if plan is not None and plan.start_text is None:
+        # They have talked to the bot before, so it may write to them before they write again.
+        for chat_id in range(plan.first_chat_id, plan.first_chat_id + plan.chats):
+            server.chat(chat_id, first_name=f"Person {chat_id}")
     async with server:
         _print(f"ready {server.url}")
         gc.freeze()

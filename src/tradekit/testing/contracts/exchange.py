@@ -9,7 +9,7 @@ import pytest
 
 from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.instruments import Instrument, Quote, Symbol
-from tradekit.domain.orders import TERMINAL, Order, OrderReport, OrderState, OrderType, Side, TimeInForce, client_order_id
+from tradekit.domain.orders import TERMINAL, Order, OrderReport, OrderState, OrderType, Side, Terms, TimeInForce, client_order_id
 from tradekit.domain.portfolio import book
 from tradekit.ports.exchange import Exchange
 
@@ -25,7 +25,7 @@ Move = Callable[[Decimal], Awaitable[None]]
 class StillMarket:
     """A market view of one instrument whose price stands until it is moved."""
 
-    source = "simulated"
+    source = origin = "simulated"
 
     def __init__(self, instrument: Instrument = INSTRUMENT, price: Decimal = PRICE) -> None:
         self._instrument = instrument
@@ -65,6 +65,18 @@ def market_order(cause: str, **fields: Any) -> Order:
 def limit_order(cause: str, price: Decimal | int, **fields: Any) -> Order:
     """A limit buy of 0.01 BTC by user 1."""
     return market_order(cause, type=OrderType.LIMIT, price=Decimal(price), **fields)
+
+
+STOPS = [(OrderType.STOP, 39_000, None), (OrderType.STOP_LIMIT, 39_000, 38_800), (OrderType.TAKE_PROFIT, 41_000, None)]
+"""Type, trigger and limit price of a sell that waits for the price to move by 1,000."""
+
+
+def stop_order(exchange: Exchange, kind: OrderType, trigger: int, price: int | None) -> Order:
+    """A stop or target over 0.01 BTC of user 1; skips the test where it is not the venue that watches such an order."""
+    if kind not in exchange.capabilities.native:
+        pytest.skip(f"{exchange.capabilities.venue} watches no {kind}; the service does")
+    limit = None if price is None else Decimal(price)
+    return market_order("stop", side=Side.SELL, type=kind, price=limit, terms=Terms(trigger_price=Decimal(trigger), native=True))
 
 
 class ExchangeContract:
@@ -202,6 +214,47 @@ class ExchangeContract:
         assert (listed.venue_order_id, listed.symbol, listed.side) == (found.venue_order_id, mine.symbol, mine.side)
         assert (listed.type, listed.quantity, listed.price, listed.cum_qty) == (OrderType.LIMIT, mine.quantity, mine.price, Decimal(0))
         assert (await exchange.snapshot(1, with_orders=False)).orders is None
+
+    @pytest.mark.parametrize(("kind", "trigger", "price"), STOPS)
+    async def test_stop_that_the_venue_watches_waits_and_then_sells(
+        self, exchange: Exchange, move: Move, kind: OrderType, trigger: int, price: int | None
+    ) -> None:
+        heard, order = _Heard(exchange), stop_order(exchange, kind, trigger, price)
+        report = await exchange.submit(order)
+        assert (report.state, report.fills) == (OrderState.ACCEPTED, ())
+        assert _facts(await exchange.find(order)) == _facts(report)
+        (listed,) = (await exchange.snapshot(1, with_orders=True)).orders or ()
+        assert order.client_order_id.startswith(listed.client_order_id)
+        assert (listed.type, listed.side, listed.quantity) == (kind, Side.SELL, order.quantity)
+        assert (listed.trigger_price, listed.price) == (order.terms.trigger_price, order.price)
+        await move(PRICE - 10 if trigger < PRICE else PRICE + 10)
+        still = await exchange.find(order)
+        assert still is not None
+        assert still.state is OrderState.ACCEPTED
+        await move(Decimal(trigger))
+        filled = await heard.of(order, OrderState.FILLED)
+        assert sum(fill.quantity for fill in filled.fills) == order.quantity
+        assert all(abs(fill.price - trigger) < PRICE / 100 for fill in filled.fills)
+
+    @pytest.mark.parametrize(("kind", "trigger", "price"), STOPS)
+    async def test_stop_that_was_canceled_sells_no_more(
+        self, exchange: Exchange, move: Move, kind: OrderType, trigger: int, price: int | None
+    ) -> None:
+        order = stop_order(exchange, kind, trigger, price)
+        await exchange.submit(order)
+        assert (await exchange.cancel(order)).state is OrderState.CANCELED
+        await move(Decimal(trigger))
+        found = await exchange.find(order)
+        assert found is not None
+        assert (found.state, found.fills) == (OrderState.CANCELED, ())
+
+    @pytest.mark.parametrize(("kind", "trigger", "price"), STOPS)
+    async def test_stop_on_the_wrong_side_of_the_market_is_refused(
+        self, exchange: Exchange, kind: OrderType, trigger: int, price: int | None
+    ) -> None:
+        wrong = int(2 * PRICE) - trigger
+        report = await exchange.submit(stop_order(exchange, kind, wrong, None if price is None else wrong))
+        assert (report.state, report.reason, report.fills) == (OrderState.REJECTED, "WOULD_TRIGGER_AT_ONCE", ())
 
     async def test_balances_move_by_exactly_what_the_fills_say(self, exchange: Exchange, move: Move) -> None:
         if not exchange.capabilities.balances:

@@ -1,5 +1,6 @@
 """What every strategy must do."""
 
+import gc
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -91,10 +92,14 @@ def _lines(call: Callable[[], Any]) -> int:
         count += event == "line"
         return trace
 
-    before = sys.gettrace()
+    before, collects = sys.gettrace(), gc.isenabled()
+    # A collection calls back into whoever listens to it (Hypothesis does), and those lines are not the strategy's.
+    gc.disable()
     sys.settrace(trace)
     try:
         call()
     finally:
         sys.settrace(before)
+        if collects:
+            gc.enable()
     return count

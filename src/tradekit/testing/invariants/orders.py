@@ -2,17 +2,20 @@
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Container, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
-from tradekit.adapters.paper.entries import Entry, decode
+from tradekit.adapters.paper.entries import decode
 from tradekit.domain.amounts import ZERO, money
-from tradekit.domain.orders import TERMINAL, Fill, OrderState
+from tradekit.domain.orders import CONDITIONAL, PAPER, TERMINAL, Fill, OrderReport, OrderState, OrderType
 from tradekit.domain.tiers import DEFAULT_TIERS, TierName
 from tradekit.testing.invariants.violation import Violations
 
 RESTING = frozenset({OrderState.ACCEPTED, OrderState.TRIGGERED, OrderState.PARTIALLY_FILLED})
+NEVER_THERE = frozenset({OrderState.REJECTED, OrderState.CANCELED, OrderState.INITIALIZED})
+"""States of orders that a venue need not know: turned away at the gate, taken back before they were sent, or waiting here."""
 
 
 def progress_follows_fills(db: sqlite3.Connection, found: Violations) -> None:
@@ -64,43 +67,66 @@ def one_order_per_cause(db: sqlite3.Connection, found: Violations) -> None:
 
 
 def every_order_ended_or_rests(db: sqlite3.Connection, found: Violations) -> None:
-    """I1: nothing is left between the states."""
-    for row in db.execute("SELECT client_order_id, state FROM orders WHERE is_open = 1"):
-        if OrderState(row["state"]) not in RESTING:
+    """I1: nothing is left between the states; what waits here waits for a trigger."""
+    for row in db.execute("SELECT client_order_id, state, type FROM orders WHERE is_open = 1"):
+        state = OrderState(row["state"])
+        if state not in RESTING and not (state is OrderState.INITIALIZED and OrderType(row["type"]) in CONDITIONAL):
             found.add("I1", f"order {row['client_order_id']} is still {row['state']}")
 
 
 def venue_agrees(db: sqlite3.Connection, venue: sqlite3.Connection, found: Violations, *, settled: bool) -> None:
-    """I2 and I14: one venue order per order of ours and none without; once settled, equal states and equal fills."""
-    entries: defaultdict[str, list[Entry]] = defaultdict(list)
+    """:func:`orders_agree` for the paper account and its book."""
+    reports: defaultdict[str, list[OrderReport]] = defaultdict(list)
     for row in venue.execute("SELECT body FROM orders ORDER BY seq"):
         entry = decode(row["body"])
-        entries[entry.client_order_id].append(entry)
+        reports[entry.client_order_id].append(entry.report())
+    orders_agree(db, PAPER, reports, found, settled=settled)
+
+
+def orders_agree(
+    db: sqlite3.Connection,
+    account: str,
+    reports: Mapping[str, Sequence[OrderReport]],
+    found: Violations,
+    *,
+    settled: bool,
+    left_out: Container[str] = (),
+) -> None:
+    """I2 and I14: one venue order per order of ours and none without; once settled, equal states and equal fills.
+
+    :param reports: what the venue says of every order that was ever sent there, by client_order_id, oldest first.
+    :param left_out: ids that are not compared.
+    """
+    entries = dict(reports)
     fills: defaultdict[str, set[tuple[str, Decimal, Decimal, Decimal]]] = defaultdict(set)
     for row in db.execute("SELECT client_order_id, trade_id, quantity, price, fee FROM fills"):
         fills[row["client_order_id"]].add((row["trade_id"], Decimal(row["quantity"]), Decimal(row["price"]), Decimal(row["fee"])))
-    for row in db.execute("SELECT client_order_id, state, reason FROM orders WHERE state <> 'denied' AND account = 'paper'"):
+    for row in db.execute("SELECT client_order_id, state, reason FROM orders WHERE state <> 'denied' AND account = ?", (account,)):
         order_id, state = row["client_order_id"], OrderState(row["state"])
-        submissions = entries.pop(order_id, [])
+        submissions = entries.pop(order_id, ())
         if len(submissions) > 1:
             found.add("I2", f"order {order_id} was sent {len(submissions)} times")
-        if settled:
+        if settled and order_id not in left_out:
             _compare(order_id, state, row["reason"], submissions, fills[order_id], found)
     for order_id, submissions in entries.items():
         found.add("I2", f"the venue has {len(submissions)} order(s) under {order_id}, which we do not know")
 
 
 def _compare(
-    order_id: str, state: OrderState, reason: str, there: list[Entry], ours: set[tuple[str, Decimal, Decimal, Decimal]], found: Violations
+    order_id: str,
+    state: OrderState,
+    reason: str,
+    there: Sequence[OrderReport],
+    ours: set[tuple[str, Decimal, Decimal, Decimal]],
+    found: Violations,
 ) -> None:
     if not there:
-        if state not in {OrderState.REJECTED, OrderState.CANCELED} or ours:
+        if state not in NEVER_THERE or ours:
             found.add("I14", f"order {order_id} is {state}, the venue does not know it")
         return
-    report = there[-1].report()
-    theirs = {_key(fill) for entry in there for fill in entry.report().fills}
-    if state is not report.state:
-        found.add("I14", f"order {order_id} is {state} ({reason}), the venue says {report.state}")
+    theirs = {_key(fill) for report in there for fill in report.fills}
+    if state is not there[-1].state:
+        found.add("I14", f"order {order_id} is {state} ({reason}), the venue says {there[-1].state}")
     if ours != theirs:
         found.add("I14", f"order {order_id}: fills {msgspec.json.encode(sorted(ours ^ theirs)).decode()} are not on both sides")
 

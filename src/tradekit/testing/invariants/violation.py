@@ -21,10 +21,13 @@ MEANINGS: dict[str, str] = {
     "I13": "only legal order transitions",
     "I14": "what we know of an order is what the venue knows",
     "I15": "one outcome per signal and subscriber",
-    "I16": "maintenance admits no entries and stops no exits",
+    "I16": "maintenance and halts admit no entries and stop no exits",
     "I19": "queues drain once faults stop",
+    "I20": "memory is bounded",
+    "I22": "nothing is sold that is not held, and no exit that waits is larger than the position",
+    "I23": "no exit of a position is lost",
 }
-"""What each id promises; I17, I18 and I20 need parts or durations that a simulation does not have, I21 compares two runs."""
+"""What each id promises; I17 and I18 need parts that a simulation does not have, I21 compares two runs."""
 
 
 class Violation(msgspec.Struct, frozen=True):

@@ -3,7 +3,9 @@
 import random
 from collections import Counter
 
-from tradekit.testing.simulation.plan import FaultRates
+import attrs
+
+from tradekit.testing.simulation.plan import FaultRates, name_of
 
 
 class Faults:
@@ -12,7 +14,8 @@ class Faults:
     def __init__(self, rates: FaultRates, seed: int) -> None:
         self.rates = rates
         self.active = True
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter({name_of(name): 0 for name, rate in attrs.asdict(rates).items() if rate})
+        """By name; those that could happen and did not are there with 0."""
         self._random = random.Random(f"{seed}/faults")
 
     def hit(self, name: str) -> bool:
@@ -20,12 +23,12 @@ class Faults:
         rate: float = getattr(self.rates, name)
         if not rate or not self.active or self._random.random() >= rate:
             return False
-        self.counts[name] += 1
+        self.counts[name_of(name)] += 1
         return True
 
     def count(self, name: str) -> None:
-        """Note what was done on purpose."""
-        self.counts[name] += 1
+        """Note what was done on purpose; ``name`` is a field of :class:`FaultRates`, or what became of a fault."""
+        self.counts[name_of(name)] += 1
 
     def between(self, low_s: float, high_s: float) -> float:
         """A duration in seconds, in whole milliseconds."""

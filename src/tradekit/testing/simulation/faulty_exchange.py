@@ -1,4 +1,4 @@
-"""A venue at the end of a bad line: answers get lost, orders arrive late or never, reports repeat and overtake each other."""
+"""The paper venue at the end of a bad line: answers get lost, orders arrive late or never, reports repeat and overtake each other."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -43,22 +43,22 @@ class FaultyExchange:
             answers = await self._inner.submit_many(arriving)
             for order, answer in zip(arriving, answers, strict=True):
                 self._observer.venue_said("submit", order.client_order_id, answer)
-                outcomes[order.client_order_id] = self._unheard() if self._faults.hit("submit_answer_lost") else answer
+                outcomes[order.client_order_id] = self._unheard() if self._faults.hit("lost_answer") else answer
         await self._dawdle()
         return [outcomes[order.client_order_id] for order in orders]
 
     def _is_held_up(self, order: Order, outcomes: dict[str, OrderReport | BaseException]) -> bool:
-        if self._faults.hit("submit_never_arrives"):
+        if self._faults.hit("lost_request"):
             outcomes[order.client_order_id] = self._unheard()
             return True
-        if self._faults.hit("submit_late"):
+        if self._faults.hit("late_request"):
             outcomes[order.client_order_id] = self._unheard()
             self._send_late(self._faults.between(0.05, LATE_S), order)
             return True
         return False
 
     async def _dawdle(self) -> None:
-        if self._faults.hit("venue_slow"):
+        if self._faults.hit("delay"):
             # Sometimes longer than the service waits.
             await anyio.sleep(self._faults.between(0.01, 7))
 
@@ -67,18 +67,18 @@ class FaultyExchange:
         return ExchangeUnavailable(venue="paper", reason="simulated: no answer")
 
     async def cancel(self, order: Order) -> OrderReport:
-        lost_before = self._faults.hit("venue_unreachable")
+        lost_before = self._faults.hit("lost_request")
         await self._dawdle()
         if lost_before:
             raise self._unheard()
         report = await self._inner.cancel(order)
         self._observer.venue_said("cancel", order.client_order_id, report)
-        if self._faults.hit("venue_unreachable"):
+        if self._faults.hit("lost_answer"):
             raise self._unheard()
         return report
 
     async def find(self, order: Order) -> OrderReport | None:
-        if self._faults.hit("venue_unreachable"):
+        if self._faults.hit("lost_request"):
             raise self._unheard()
         report = await self._inner.find(order)
         self._observer.venue_said("find", order.client_order_id, report)
@@ -86,7 +86,7 @@ class FaultyExchange:
         return report
 
     async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
-        if self._faults.hit("venue_unreachable"):
+        if self._faults.hit("lost_request"):
             raise self._unheard()
         return await self._inner.snapshot(user_id, with_orders=with_orders)
 
@@ -102,9 +102,9 @@ class FaultyExchange:
 
         def heard(report: OrderReport) -> None:
             self._observer.venue_said("report", report.client_order_id, report)
-            if self._faults.hit("report_repeated"):
+            if self._faults.hit("event_twice"):
                 loop.call_later(self._faults.between(0.001, 30), tell, report)
-            if self._faults.hit("report_late"):
+            if self._faults.hit("event_swapped"):
                 loop.call_later(self._faults.between(0.001, 5), tell, report)
             else:
                 tell(report)

@@ -3,7 +3,7 @@
 They live here, in the test kit: the product has no switch for any of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import Any
@@ -15,18 +15,20 @@ from tradekit.adapters.sql import writer
 from tradekit.adapters.sql.writer import SqliteWriter
 from tradekit.domain import risk
 from tradekit.domain.audit import GENESIS, link
-from tradekit.domain.changes import NOTHING, Changes
+from tradekit.domain.changes import NOTHING, Changes, together
 from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.orders import Fill, Order, OrderReport, OrderState, client_order_id
 from tradekit.domain.replies import OutgoingMessage
 from tradekit.domain.sessions import SessionState
 from tradekit.engine import fanout
+from tradekit.engine.controls import ControlBoard
 from tradekit.engine.fanout import Fanout
 from tradekit.engine.gateway import Gateway
 from tradekit.engine.intake import Inbound, Intake
 from tradekit.engine.lanes import Envelope, Slot
 from tradekit.engine.orchestrator import Orchestrator
-from tradekit.services import reports, trading
+from tradekit.engine.triggers import Triggers
+from tradekit.services import amend, reconciliation, reports, trading
 from tradekit.services.decisions import Context, Decision
 from tradekit.services.signals import deliver
 from tradekit.testing.simulation.faulty_exchange import FaultyExchange
@@ -203,6 +205,87 @@ def notices_to_a_stranger() -> Any:
     return _patched((Orchestrator, "_outgoing", mixed_up))
 
 
+def adjust_while_in_flight() -> Any:
+    """An account is compared although an order of it is on its way."""
+    return _patched((reconciliation._Work, "under_way", lambda self, checked: False))
+
+
+def entries_before_the_comparison() -> Any:
+    """Entries are let in while the account has not been compared since the start."""
+    kept = tuple(check for check in risk.ENTRY_CHECKS if check is not risk._session_active)
+    return _patched((risk, "ENTRY_CHECKS", kept))
+
+
+def exits_do_not_shrink() -> Any:
+    """After a sale the other exits of the position keep their size."""
+    return _patched((reports, "sold", lambda state, order, quantity, ctx: (state, NOTHING)))
+
+
+def entries_get_no_exits() -> Any:
+    """The exits of an entry are forgotten when it fills."""
+    return _patched((reports, "protect", lambda state, entry, filled, ctx: (state, entry, NOTHING)))
+
+
+def exit_given_up() -> Any:
+    """An exit that the venue turned away for the moment is not tried again."""
+    return _patched((reports, "armed_again", lambda state, order, ctx: (state, NOTHING, ())))
+
+
+def sent_again_after_restart() -> Any:
+    """What may have been sent before the crash is sent again."""
+    settle = Gateway.settle_after_restart
+
+    def send_again(self: Gateway, orders: tuple[Order, ...]) -> None:
+        self.submit(tuple(order for order in orders if order.state is OrderState.SUBMITTED))
+        settle(self, tuple(order for order in orders if order.state is not OrderState.SUBMITTED))
+
+    return _patched((Gateway, "settle_after_restart", send_again))
+
+
+def triggers_forgotten_by_a_restart() -> Any:
+    """Held orders of an earlier run are not watched."""
+    note, begin = Triggers.note, Triggers.__init__
+
+    def remember_the_start(self: Triggers, **parts: Any) -> None:
+        begin(self, **parts)
+        vars(self)["began_ms"] = parts["clock"].now_ms()
+
+    def note_the_new(self: Triggers, orders: Iterable[Order]) -> None:
+        began_ms: int = vars(self)["began_ms"]
+        note(self, [order for order in orders if order.created_ms >= began_ms])
+
+    return _patched((Triggers, "__init__", remember_the_start), (Triggers, "note", note_the_new))
+
+
+def base_fee_ignored() -> Any:
+    """A fee that was paid in coins leaves the position as it was."""
+    return _patched((Fill, "net_quantity", property(lambda self: self.quantity)))
+
+
+def halt_forgotten_by_a_restart() -> Any:
+    """What the operator set is not read at the start."""
+
+    async def load(self: ControlBoard) -> None:
+        del self
+
+    return _patched((ControlBoard, "load", load))
+
+
+def amended_before_the_cancel() -> Any:
+    """The replacement is placed while the old order may still fill."""
+    at_venue = amend._at_venue
+
+    def place_at_once(state: SessionState, order: Order, ctx: Context) -> Decision:
+        asked = at_venue(state, order, ctx)
+        placed = amend.place_amended(asked.state, order, ctx)
+        if placed.error is not None:
+            return asked
+        changes = together(asked.changes, placed.changes)
+        return replace(asked, state=placed.state, changes=changes, submit=placed.submit)
+
+    return _patched((amend, "_at_venue", place_at_once))
+
+
 Mutation = Callable[[], Any]
 
 MUTATIONS: dict[str, tuple[Mutation, frozenset[str]]] = {
@@ -220,5 +303,15 @@ MUTATIONS: dict[str, tuple[Mutation, frozenset[str]]] = {
     "maintenance_stops_exits": (maintenance_stops_exits, frozenset({"I16"})),
     "audit_without_a_chain": (audit_without_a_chain, frozenset({"I10"})),
     "notices_to_a_stranger": (notices_to_a_stranger, frozenset({"I9"})),
+    "adjust_while_in_flight": (adjust_while_in_flight, frozenset({"I6", "I14"})),
+    "entries_before_the_comparison": (entries_before_the_comparison, frozenset({"I14"})),
+    "exits_do_not_shrink": (exits_do_not_shrink, frozenset({"I22"})),
+    "entries_get_no_exits": (entries_get_no_exits, frozenset({"I23"})),
+    "exit_given_up": (exit_given_up, frozenset({"I23"})),
+    "sent_again_after_restart": (sent_again_after_restart, frozenset({"I2"})),
+    "triggers_forgotten_by_a_restart": (triggers_forgotten_by_a_restart, frozenset({"I19"})),
+    "base_fee_ignored": (base_fee_ignored, frozenset({"I5", "I14"})),
+    "halt_forgotten_by_a_restart": (halt_forgotten_by_a_restart, frozenset({"I16"})),
+    "amended_before_the_cancel": (amended_before_the_cancel, frozenset({"I2"})),
 }
 """By name: how to plant it, and the invariants of which at least one must be seen broken."""

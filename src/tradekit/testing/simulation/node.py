@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import anyio
 import anyio.abc
+import msgspec
 
 from tradekit.adapters.feeds import SimulatedFeed
 from tradekit.adapters.paper import PaperExchange
@@ -16,16 +17,18 @@ from tradekit.chat.registry import lane_class
 from tradekit.domain.errors import Unavailable
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import Order
-from tradekit.domain.risk import TradingPolicy
 from tradekit.engine.market import Market
 from tradekit.engine.service import Options, Service
 from tradekit.strategies import EmaCross, RsiReversion
+from tradekit.testing.simulation.custody import SimKeyCheck, SimVault
 from tradekit.testing.simulation.faults import Faults
 from tradekit.testing.simulation.faulty_exchange import FaultyExchange
 from tradekit.testing.simulation.faulty_messenger import FaultyMessenger
 from tradekit.testing.simulation.faulty_storage import FaultyStorage
+from tradekit.testing.simulation.faulty_venue import FaultyVenue, Trouble
 from tradekit.testing.simulation.machine import SeededEntropy, SimClock, SimHost
 from tradekit.testing.simulation.observer import Observer
+from tradekit.testing.simulation.sim_venue import ACCOUNT, SimVenue
 
 T = TypeVar("T")
 
@@ -52,11 +55,18 @@ class Node:
         tick_s: float,
         messengers: Callable[[], list[FaultyMessenger]],
         send_late: Callable[[float, Order], None],
+        live: SimVenue,
+        trouble: Trouble,
     ) -> None:
         self.number, self._directory, self._clock, self._seed, self._options = number, directory, clock, seed, options
         self._faults, self._observer, self._messengers, self._send_late = faults, observer, messengers(), send_late
         feed = SimulatedFeed(clock, seed=seed * 1000 + number, start_prices=prices, tick_s=tick_s, bar_s=BAR_S, volatility=VOLATILITY)
         self.market = Market(feed)
+        self.live = FaultyVenue(live, trouble=trouble, clock=clock, faults=faults, observer=observer, send_late=send_late)
+        self.market.on_quote(live.on_quote)
+        for symbol in self.market.symbols():
+            if quote := self.market.quote(symbol):
+                live.on_quote(quote)
         self.ready = False
         self.was_ready = False
         """Whether it ever came up; a start that fails on a storage without an answer is tried again, as a supervisor would."""
@@ -83,7 +93,7 @@ class Node:
 
     async def _run(self) -> None:
         async with open_storage(self._own_path(), clock=self._clock, inline=True, partitions=self._options.partitions) as opened:
-            self._observer.owner = self.number
+            self._observer.took_over(self.number, self.live.compared)
             self.storage = FaultyStorage(opened, node=self.number, faults=self._faults, observer=self._observer)
             book = str(self._directory / BOOK)
             async with PaperExchange(book, self.market, self._clock, inline=True) as venue:
@@ -119,6 +129,9 @@ class Node:
             handler=Conversation().handle,
             lane_class=lane_class,
             options=self._options,
+            vault=SimVault(),
+            key_check=SimKeyCheck(),
+            venues={ACCOUNT: self.live},
         )
         service.strategies.add(EmaCross(fast=3, slow=7))
         service.strategies.add(RsiReversion())
@@ -132,17 +145,17 @@ class Node:
     def _kill(self) -> None:
         """From now on nothing that the process does reaches the world."""
         self.ready = False
-        for part in (self.storage, self.exchange, *self._messengers):
+        for part in (self.storage, self.exchange, self.live, *self._messengers):
             if part is not None:
                 part.dead = True
         self.venue = None
         for scope in list(self._calls.values()):
             scope.cancel()
 
-    def set_policy(self, policy: TradingPolicy) -> None:
+    def set_maintenance(self, on: bool) -> None:
         """What the operator allows from now on."""
         if self.service is not None:
-            self.service.board.policy = policy
+            self.service.board.policy = msgspec.structs.replace(self.service.board.policy, maintenance=on)
 
     def crash(self, *, zombie: bool = False) -> None:
         """Lose everything that is not durable. A ``zombie`` keeps its connection until :meth:`haunt`."""

@@ -6,8 +6,9 @@ from typing import Any
 
 from tradekit.chat.registry import lane_class
 from tradekit.domain.changes import Changes
+from tradekit.domain.controls import Controls, GlobalState, state_of
 from tradekit.domain.inbox import InboxMessage, LaneClass
-from tradekit.domain.orders import Order, OrderReport, OrderState, Side
+from tradekit.domain.orders import PAPER, Order, OrderReport, OrderState, Side, venue_of
 from tradekit.domain.replies import OutgoingMessage
 from tradekit.testing.invariants import Violations
 from tradekit.testing.simulation.shadow import Shadow
@@ -27,6 +28,9 @@ class Observer:
         self.owner = 0
         """The node that opened the database last."""
         self.maintenance = False
+        self._known_controls: Controls = {}
+        """What the running service was told of: a halt whose commit was not confirmed is known after the next start."""
+        self._compared: set[int] = set()
         self.stored: dict[tuple[str, str], int] = {}
         """Inbox id by source and message id."""
         self._inbox: dict[int, InboxMessage] = {}
@@ -43,6 +47,11 @@ class Observer:
         """Note a violation now."""
         self.violations.add(invariant, detail, round(asyncio.get_running_loop().time(), 3))
 
+    def took_over(self, node: int, compared: set[int]) -> None:
+        """A run of the service opens the database. :param compared: users whose balances the live venue tells it, as it goes on."""
+        self.owner, self._compared = node, compared
+        self._known_controls = dict(self.shadow.controls)
+
     # Storage
 
     def decided(self, node: int, changes: Changes) -> tuple[int, ...]:
@@ -53,14 +62,29 @@ class Observer:
                 self.broken("I8", f"user {user_id}: decided while another commit of theirs is in flight")
             self._deciding.add((node, user_id))
         for order in changes.orders:
-            if order.side is Side.BUY:
-                if self.maintenance:
-                    self.broken("I16", f"user {order.user_id}: entry {order.client_order_id} during maintenance")
-                self.shadow.entry_allowed(order)
+            if order.side is Side.BUY and not order.terms.foreign:
+                self._entry(order)
+        for order in changes.order_updates:
+            if order.side is Side.BUY and order.state is OrderState.SUBMITTED:
+                # A held buy has fired.
+                self._entry(order)
         for entry in changes.audit:
             if entry.action == "order.denied" and " sell " in entry.detail and entry.detail.startswith("MAINTENANCE"):
                 self.broken("I16", f"{entry.subject}: an exit was refused during maintenance")
         return users
+
+    def _entry(self, order: Order) -> None:
+        """Is an entry allowed now?"""
+        if self.maintenance:
+            self.broken("I16", f"user {order.user_id}: entry {order.client_order_id} during maintenance")
+        for controls in (self._known_controls, self.shadow.controls):
+            if (state := state_of(controls, venue_of(order.account), order.user_id)) is GlobalState.NORMAL:
+                break
+        else:
+            self.broken("I16", f"user {order.user_id}: entry {order.client_order_id} on {order.account} while {state}")
+        self.shadow.entry_allowed(order)
+        if order.account != PAPER and order.user_id not in self._compared:
+            self.broken("I14", f"user {order.user_id}: entry {order.client_order_id} before {order.account} was compared")
 
     def answered(self, node: int, users: tuple[int, ...], changes: Changes, error: Exception | None) -> None:
         """The service hears what became of the commit."""
@@ -70,6 +94,8 @@ class Observer:
             self._excused.update(changes.inbox_done)
             for message in changes.inbox:
                 self.out_of_turn((message.source, message.message_id))
+        elif node == self.owner:
+            self._known_controls |= {control.scope: control for control in changes.controls}
 
     def durable(self, node: int, changes: Changes) -> None:
         """The commit is on the disk, whatever the service hears."""

@@ -20,12 +20,18 @@ NONSENSE = ("/buy", "/buy BTC 1e999", "/buy BTC NaN", "/sell DOGE 1", "/close XY
 BURST = 12
 
 _ACTIONS: tuple[tuple[int, str], ...] = (
-    (26, "buy"),
-    (12, "limit"),
-    (8, "sell"),
-    (12, "close"),
+    (20, "buy"),
+    (12, "bracket"),
+    (10, "limit"),
+    (7, "sell"),
+    (9, "close"),
     (6, "cancel"),
-    (16, "ask"),
+    (5, "stop"),
+    (3, "target"),
+    (4, "trail"),
+    (3, "dip"),
+    (6, "amend"),
+    (13, "ask"),
     (6, "subscribe"),
     (2, "unsubscribe"),
     (4, "settle"),
@@ -38,15 +44,29 @@ _ACTIONS: tuple[tuple[int, str], ...] = (
     (4, "regret"),
 )
 
+_LIVE_ACTIONS: tuple[tuple[int, str], ...] = (*_ACTIONS, (4, "account"), (4, "reconcile"), (1, "mode"))
+_ORDER_KEYS = frozenset({"order.accepted", "order.held", "order.submitted"})
+_EXITS = ("sl=0.3%", "sl=1%", "tp=0.4%", "tp=0.3%:50,0.8%:30,2%", "trail=0.5%", "exit=15m", "exit=2h")
+
 
 class Person:
-    """One user with a temper of their own. Those with ``provides`` also publish signals."""
+    """One user with a temper of their own. Those with ``provides`` also publish signals, those with ``live`` trade for real."""
 
-    def __init__(self, number: int, *, seed: int, transport: Transport, market: Callable[[], Market | None], provides: bool) -> None:
-        self.number, self.transport, self._market, self.provides = number, transport, market, provides
+    def __init__(
+        self,
+        number: int,
+        *,
+        seed: int,
+        transport: Transport,
+        market: Callable[[], Market | None],
+        provides: bool = False,
+        public: bool = False,
+        live: bool = False,
+    ) -> None:
+        self.number, self.transport, self._market, self.provides, self.trades_live = number, transport, market, provides, live
         self.identity = Identity(transport.name, f"chat{number}")
-        # A provider's name is public; anybody else's is theirs alone.
-        self.display_name = f"Provider {number}" if provides else mark_of(number)
+        # The name of whoever may publish signals is public; anybody else's is theirs alone.
+        self.display_name = f"Provider {number}" if provides or public else mark_of(number)
         self._random = random.Random(f"{seed}/person/{number}")
         self._orders: list[str] = []
         self._paused = False
@@ -77,7 +97,7 @@ class Person:
     def read(self, message: OutgoingMessage) -> None:
         """A message arrives: remember orders, press buttons of questions, come back after a panic."""
         order = message.reply.args.get("order_id", "")
-        if message.reply.key == "order.accepted" and order:
+        if message.reply.key in _ORDER_KEYS and order:
             self._orders = [*self._orders[-4:], order]
         pressed = [button.data for row in message.reply.buttons for button in row if button.data.startswith(("ok:", "no:"))]
         if pressed:
@@ -96,8 +116,8 @@ class Person:
             loop.call_later(delay_s + 0.2, self.say, "!" + choice)
 
     def _act(self) -> None:
-        weights = [weight for weight, _ in _ACTIONS]
-        (action,) = self._random.choices([name for _, name in _ACTIONS], weights)
+        actions = _LIVE_ACTIONS if self.trades_live else _ACTIONS
+        (action,) = self._random.choices([name for _, name in actions], [weight for weight, _ in actions])
         if self._paused and self._random.random() < 0.5:
             action = "resume"
         if self.provides and self._random.random() < 0.3:
@@ -108,6 +128,15 @@ class Person:
         symbol = self._random.choice(("BTC/USDT", "ETH/USDT", "SOL/USDT"))
         lines: dict[str, Callable[[], str]] = {
             "buy": lambda: f"/buy {symbol} {self._quantity(symbol)}",
+            "bracket": lambda: f"/buy {symbol} {self._quantity(symbol)} {self._exits()}",
+            "stop": lambda: f"/stop {symbol} {self._part(symbol)} {self._away(symbol, -120, 2)}",
+            "target": lambda: f"/target {symbol} {self._part(symbol)} {self._away(symbol, -2, 120)}",
+            "trail": lambda: f"/trail {symbol} {self._part(symbol)} {self._random.choice(('0.3', '1', '2.5'))}%",
+            "dip": lambda: self._dip(symbol),
+            "amend": lambda: self._amend(symbol),
+            "account": lambda: f"/account {self._random.choice(('paper', 'binance:live', 'binance:live'))}",
+            "mode": lambda: f"/mode binance {self._random.choice(('paper', 'live', 'live'))}",
+            "reconcile": lambda: "/reconcile",
             "limit": lambda: self._limit(symbol),
             "sell": lambda: f"/sell {symbol} {self._quantity(symbol)}",
             "close": lambda: f"/close {symbol} {self._random.choice(('', '50', 'all', '33'))}".strip(),
@@ -145,6 +174,35 @@ class Person:
         if quote is None or instrument is None:
             return "0.01"
         return text_of(max(instrument.step_size, round_down(spent / quote.price, instrument.step_size)))
+
+    def _exits(self) -> str:
+        """One to three exits of different kinds."""
+        words = {word.partition("=")[0]: word for word in self._random.sample(_EXITS, self._random.randrange(1, 4))}
+        return " ".join(words.values())
+
+    def _part(self, symbol: str) -> str:
+        return "all" if self._random.random() < 0.6 else self._quantity(symbol)
+
+    def _away(self, symbol: str, low: int, high: int) -> str:
+        """A price so many hundredths of a percent from the market."""
+        market = self._market()
+        quote, instrument = (market.quote(symbol), market.instrument(symbol)) if market else (None, None)
+        if quote is None or instrument is None:
+            return "1"
+        return text_of(round_down(quote.price * (1 + Decimal(self._random.randrange(low, high)) / 10_000), instrument.tick_size))
+
+    def _dip(self, symbol: str) -> str:
+        """An entry that waits for its price."""
+        if self._random.random() < 0.5:
+            return f"/target buy {symbol} {self._quantity(symbol)} {self._away(symbol, -60, -1)}"
+        trigger = self._away(symbol, 1, 60)
+        return f"/stop buy {symbol} {self._quantity(symbol)} {trigger} {trigger if self._random.random() < 0.3 else ''}".strip()
+
+    def _amend(self, symbol: str) -> str:
+        order = self._random.choice(self._orders) if self._orders else "00000000"
+        change = self._random.choice(("qty", "qty", "price", "trigger"))
+        value = self._quantity(symbol) if change == "qty" else self._away(symbol, -60, 60)
+        return f"/amend {order} {change}={value}"
 
     def _limit(self, symbol: str) -> str:
         market = self._market()

@@ -39,6 +39,9 @@ class Taint:
 
     @staticmethod
     def _orders_in(message: OutgoingMessage) -> Iterable[str]:
+        if message.reply.key.startswith("confirm."):
+            # What the order would be called.
+            return
         for args in (message.reply.args, *message.reply.rows):
             for name in _ORDER_ARGS:
                 value = args.get(name, "")

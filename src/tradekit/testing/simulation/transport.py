@@ -28,9 +28,12 @@ class Transport:
         self._number = 0
         self._wake = anyio.Event()
         self._delivering = False
+        self.closed = False
 
     def post(self, identity: Identity, text: str, display_name: str) -> None:
-        """Somebody typed a line or pressed a button."""
+        """Somebody typed a line or pressed a button; once :attr:`closed`, nobody does any more."""
+        if self.closed:
+            return
         self._number += 1
         self._waiting.append(
             Inbound(source=self._source, message_id=str(self._number), identity=identity, text=text, display_name=display_name)

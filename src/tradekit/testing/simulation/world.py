@@ -3,17 +3,21 @@
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 
 import anyio
 import anyio.abc
+import attrs
 
 from tradekit.adapters.feeds.simulated import START_PRICES
 from tradekit.domain.errors import TradekitError
 from tradekit.domain.inbox import LaneClass
-from tradekit.domain.orders import Order
+from tradekit.domain.orders import PAPER, Order
 from tradekit.domain.replies import OutgoingMessage
 from tradekit.domain.tiers import TierName
+from tradekit.domain.triggers import fires
 from tradekit.domain.users import Role
 from tradekit.engine.service import Options, Service
 from tradekit.ports.messenger import Pace
@@ -21,16 +25,23 @@ from tradekit.services.decisions import Handler
 from tradekit.services.signals import provider_source
 from tradekit.services.users import set_role, set_tier
 from tradekit.testing.invariants import check_database
+from tradekit.testing.simulation.custody import KEY
 from tradekit.testing.simulation.faults import Faults
 from tradekit.testing.simulation.faulty_messenger import FaultyMessenger
+from tradekit.testing.simulation.faulty_venue import Trouble, arrives
+from tradekit.testing.simulation.judge import judge_live
 from tradekit.testing.simulation.machine import SimClock
+from tradekit.testing.simulation.misfortunes import Misfortunes
 from tradekit.testing.simulation.node import BOOK, DATABASE, Node
 from tradekit.testing.simulation.observer import Observer
 from tradekit.testing.simulation.people import Person
 from tradekit.testing.simulation.plan import Plan, Report
+from tradekit.testing.simulation.sim_venue import ACCOUNT, VENUE, SimVenue
 from tradekit.testing.simulation.trace import Trace
 from tradekit.testing.simulation.transport import Transport
 
+OPERATOR = 2
+"""The person who may halt trading."""
 PROVIDER_EVERY = 25
 """One person of so many publishes signals."""
 PACES = {
@@ -39,8 +50,6 @@ PACES = {
 }
 """Only on Telegram an order is confirmed by a button."""
 REST_S = 5.0
-JUMP_MS = 20_000
-MAINTENANCE_S = 300.0
 
 
 class World:
@@ -57,8 +66,20 @@ class World:
         self._starts = 0
         self._ending = False
         self._people: dict[tuple[str, str], Person] = {}
+        self._people_by_number: dict[int, Person] = {}
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._options = Options(max_concurrent_users=plan.sessions_max or max(8, plan.users * 2 // 3))
+        adopt = plan.adopt_foreign if plan.adopt_foreign is not None else bool(plan.seed % 2)
+        self._options = Options(
+            max_concurrent_users=plan.sessions_max or max(8, plan.users * 2 // 3),
+            mock_trading=False,
+            venues=(VENUE,),
+            reconcile_every_s=plan.reconcile_every_s,
+            adopt_foreign_orders=adopt,
+        )
+        self._live, self._trouble = SimVenue(self._clock, plan.seed), Trouble()
+        self._live_users: list[int] = []
+        self._footprint: list[int] = []
+        self._observer.shadow.explained = self._explained
 
     async def run(self) -> Report:
         """Live through the plan, come to rest, and judge."""
@@ -73,12 +94,24 @@ class World:
                 self._tasks.start_soon(transport.run)
             async with anyio.create_task_group() as lives:
                 self._populate(lives)
-                for misfortune in (self._crashes, self._stalls, self._clock_jumps, self._maintenance):
-                    lives.start_soon(misfortune)
+                misfortunes = Misfortunes(
+                    rates=self._plan.faults,
+                    faults=self._faults,
+                    clock=self._clock,
+                    observer=self._observer,
+                    node=lambda: self._node,
+                    venue=self._live,
+                    trouble=self._trouble,
+                    live_users=self._live_users,
+                    set_maintenance=self._set_maintenance,
+                    operate=self._operate,
+                )
+                misfortunes.start(lives)
                 await self._pass_time(self._plan.hours * 3600)
                 lives.cancel_scope.cancel()
             self._calm()
             await self._rest()
+            await self._compare_all()
             await self._stop()
             self._tasks.cancel_scope.cancel()
         self._observer.finish()
@@ -127,6 +160,8 @@ class World:
             tick_s=self._plan.tick_s,
             messengers=self._new_messengers,
             send_late=self._send_late,
+            live=self._live,
+            trouble=self._trouble,
         )
 
     def _new_messengers(self) -> list[FaultyMessenger]:
@@ -147,6 +182,10 @@ class World:
 
     async def _arrive(self, delay_s: float, order: Order) -> None:
         await anyio.sleep(delay_s)
+        if order.account != PAPER:
+            listed = arrives(self._live, order)
+            self._observer.venue_said("late", order.client_order_id, None if listed is None else listed.report())
+            return
         if self._node is not None and self._node.venue is not None:
             answer = await self._node.venue.submit(order)
             self._observer.venue_said("late", order.client_order_id, answer)
@@ -163,14 +202,17 @@ class World:
 
     def _populate(self, lives: anyio.abc.TaskGroup) -> None:
         for number in range(1, self._plan.users + 1):
-            transport = self._transports["terminal" if number % 3 == 0 else "telegram"]
+            transport = self._transports["terminal" if number % 4 == 3 else "telegram"]
             person = Person(
                 number,
                 seed=self._plan.seed,
                 transport=transport,
                 market=lambda: self._node.market if self._node else None,
                 provides=number % PROVIDER_EVERY == 1,
+                public=number == OPERATOR,
+                live=bool(self._plan.live_every) and number % self._plan.live_every == 0,
             )
+            self._people_by_number[number] = person
             self._people[person.identity.transport, person.identity.external_id] = person
             lives.start_soon(person.live, self._plan.action_every_s)
 
@@ -187,20 +229,34 @@ class World:
         tier = tiers[person.number % len(tiers)]
         if tier is not TierName.FREE:
             await self._insist(user_id, lambda state, ctx: set_tier(state, tier, "admin:sim", ctx))
+        if person.number == OPERATOR:
+            await self._insist(user_id, lambda state, ctx: set_role(state, Role.ADMIN, "admin:sim", ctx))
+        if person.trades_live:
+            await self._connect(person, user_id)
         if person.provides:
             await self._insist(user_id, lambda state, ctx: set_role(state, Role.PROVIDER, "admin:sim", ctx))
             for other in self._people.values():
                 if other.number % 2:
                     other.sources.append(provider_source(user_id))
 
+    async def _connect(self, person: Person, user_id: int) -> None:
+        """A key of the venue, entered where keys are entered."""
+        self._live.customer(user_id)
+        await self._until_done(lambda service: service.custodian.add(user_id, VENUE, KEY))
+        self._live_users.append(user_id)
+        person.say("/mode binance live")
+
     async def _insist(self, user_id: int, handler: Handler) -> None:
         async def ask(service: Service) -> None:
             await service.orchestrator.call(user_id, handler, cause=f"admin/{user_id}", lane_class=LaneClass.COMMAND)
 
+        await self._until_done(ask)
+
+    async def _until_done(self, work: Callable[[Service], Awaitable[object]]) -> None:
         while not self._ending:
             try:
                 assert self._node is not None
-                await self._node.call(ask)
+                await self._node.call(work)
             except TradekitError:
                 await anyio.sleep(2)
             else:
@@ -208,61 +264,26 @@ class World:
 
     # Misfortune
 
-    async def _crashes(self) -> None:
-        rates = self._plan.faults
-        while rates.crash_every_s:
-            await anyio.sleep(self._faults.pause(rates.crash_every_s))
-            node = self._node
-            if node is None or node.over.is_set():
-                continue
-            if self._faults.hit("crash_is_drain"):
-                await node.drain()
-                continue
-            zombie = self._faults.hit("crash_is_zombie")
-            if zombie and node.storage is not None:
-                node.storage.stall(30)
-                await anyio.sleep(self._faults.between(0, 3))
-            self._faults.count("crashes")
-            node.crash(zombie=zombie)
-
-    async def _stalls(self) -> None:
-        rates = self._plan.faults
-        while rates.storage_stalls_every_s:
-            await anyio.sleep(self._faults.pause(rates.storage_stalls_every_s))
-            if self._node is not None and self._node.storage is not None:
-                self._faults.count("storage_stalls")
-                self._node.storage.stall(self._faults.between(0.5, 8))
-
-    async def _clock_jumps(self) -> None:
-        rates = self._plan.faults
-        while rates.clock_jumps_every_s:
-            await anyio.sleep(self._faults.pause(rates.clock_jumps_every_s))
-            if not self._observer.maintenance:
-                self._faults.count("clock_jumps")
-                self._clock.jump(self._faults.below(2 * JUMP_MS) - JUMP_MS)
-
-    async def _maintenance(self) -> None:
-        rates = self._plan.faults
-        while rates.maintenance_every_s:
-            await anyio.sleep(self._faults.pause(rates.maintenance_every_s))
-            self._faults.count("maintenance")
-            self._set_maintenance(True)
-            await anyio.sleep(MAINTENANCE_S)
-            self._set_maintenance(False)
-
     def _set_maintenance(self, on: bool) -> None:
         """For every run of the service from now on."""
         self._observer.maintenance = on
-        policy = type(self._options.policy)(maintenance=on)
-        self._options = Options(max_concurrent_users=self._options.max_concurrent_users, policy=policy)
+        self._options = attrs.evolve(self._options, policy=type(self._options.policy)(maintenance=on))
         if self._node is not None:
-            self._node.set_policy(policy)
+            self._node.set_maintenance(on)
+
+    def _operate(self, words: str) -> None:
+        """The operator types a command."""
+        self._people_by_number[OPERATOR].say(words)
 
     # The end
 
     def _calm(self) -> None:
         self._faults.active = False
         self._set_maintenance(False)
+        self._trouble.calm()
+        if self._plan.faults.halt_every_s:
+            for scope in self._observer.shadow.controls:
+                self._operate(f"/allow {scope}")
 
     async def _rest(self) -> None:
         """Wait until nothing waits any more."""
@@ -275,6 +296,33 @@ class World:
             await anyio.sleep(REST_S)
             calm = 0 if self._waiting() else calm + 1
 
+    async def _compare_all(self) -> None:
+        """What the venue alone knows by now is taken over; afterwards nothing may differ."""
+
+        async def compare(user_id: int) -> None:
+            await self._until_done(lambda service: service.reconciler.now(user_id, ACCOUNT))
+
+        self._live.still = True
+        for transport in self._transports.values():
+            transport.closed = True
+        async with anyio.create_task_group() as tasks:
+            for user_id in self._live_users:
+                if (user_id, ACCOUNT) in self._observer.shadow.taken_over:
+                    tasks.start_soon(compare, user_id)
+        await self._rest()
+
+    def _explained(self, user_id: int, cash: Decimal) -> bool:
+        """Whether the customer had so much without our trades at some time; of whom an order filled late it cannot be told."""
+        customer = self._live.customer(user_id)
+        foreign = self._options.adopt_foreign_orders and self._plan.faults.foreign_order_every_s
+        return customer.late or bool(foreign) or cash in customer.behind
+
+    def _is_due(self, order: Order) -> bool:
+        """Whether a held order should have gone to market: the price is there, and nothing it waits for is under way."""
+        assert self._node is not None
+        quote = self._node.market.quote(order.symbol)
+        return quote is not None and fires(order, quote.price, self._clock.now_ms())
+
     def _waiting(self) -> str:
         waiting = {f"{transport.name} inbound": transport.waiting for transport in self._transports.values()}
         service = self._node.service if self._node is not None and self._node.ready else None
@@ -285,11 +333,14 @@ class World:
         waiting["outbox"] = service.outbox.waiting
         waiting["fan-out"] = service.fanout.waiting
         waiting["storage"] = service.storage.queued
+        waiting["triggers"] = len(self._observer.shadow.due(self._is_due))
+        waiting["halted entries"] = len(self._observer.shadow.entries_while_halted())
         return ", ".join(f"{name} {count}" for name, count in waiting.items() if count)
 
     def _judge_files(self) -> None:
         for violation in check_database(self._directory / DATABASE, self._directory / BOOK):
             self._observer.violations.add(violation.invariant, violation.detail)
+        judge_live(self._directory / DATABASE, self._live, self._observer.violations)
 
     def _report(self, cpu_s: float) -> Report:
         shadow, counts = self._observer.shadow, self._observer.counts
@@ -307,7 +358,12 @@ class World:
             sent=counts["sent"],
             commits=counts["commits"],
             restarts=self._starts - 1,
+            live_orders=shadow.live_orders,
+            live_accounts=len(self._live_users),
+            held_orders=shadow.held_orders,
+            adjustments=shadow.adjustments,
             faults=dict(sorted(self._faults.counts.items())),
+            footprint=self._footprint,
             cpu_s=round(cpu_s, 2),
         )
 
