@@ -108,6 +108,7 @@ def sqlmodel(rows: int) -> Sample:
                 balance=entry.balance,
                 reference=entry.reference,
                 time_ms=entry.time_ms,
+                account=entry.account,
             )
             for entry in entries(rows)
         ]

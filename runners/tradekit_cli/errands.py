@@ -5,6 +5,7 @@ import typer
 from tradekit.config import Settings
 from tradekit_cli import errors, wire
 from tradekit_cli.chat import connected
+from tradekit_cli.feeds import without_prices
 from tradekit_cli.output import note
 
 ERRAND_S = 600
@@ -13,7 +14,7 @@ ERRAND_S = 600
 
 def run(settings: Settings, errand: wire.Errand) -> wire.Facts:
     """Have it done. Ends the command with exit code 1 and the reason when it cannot be."""
-    with connected(settings) as connection:
+    with connected(without_prices(settings)) as connection:
         connection.settimeout(ERRAND_S)
         connection.sendall(wire.line_of(errand))
         with connection.makefile("rb") as lines:

@@ -10,3 +10,8 @@ def with_default_feed(settings: Settings) -> Settings:
     if "feed" in settings.origins or "speed" in settings.origins:
         return settings
     return attrs.evolve(settings, feed="auto", origins={**settings.origins, "feed": "default of tradekit"})
+
+
+def without_prices(settings: Settings) -> Settings:
+    """For a service that lives for an errand: it asks no venue for prices, so that trading can be halted while none answers."""
+    return attrs.evolve(settings, feed="none", speed=None, origins={**settings.origins, "feed": "an errand needs no prices"})

@@ -156,11 +156,12 @@ def choose_feed(settings: Settings, clock: Clock, *, rehearsal: bool) -> Feed | 
     if live is not None:
         return live
     feed = parse_feed(settings.feed, settings.speed, clock, seed=settings.simulated_seed, origin=origin)
-    _need_live_prices(settings, _WORDS[feed.source], rehearsal=rehearsal)
+    if feed.source != "none":
+        _need_live_prices(settings, _WORDS[feed.source], rehearsal=rehearsal)
     return feed
 
 
-_WORDS = {"simulated": "simulated", "replay": "recorded"}
+_WORDS = {"simulated": "simulated", "replay": "recorded", "none": "none"}
 
 
 def _need_live_prices(settings: Settings, words: str, *, rehearsal: bool) -> None:
@@ -232,7 +233,7 @@ async def _live_or_simulated(
                 fix=f"start again when it answers, or use --feed auto:{wanted.venue}, which takes simulated prices until the next start",
             ) from error
         log.info("%s: %s", wanted.venue, error.reason)
-        slow = error.reason.startswith("no answer within")
+        slow = error.reason == f"no answer within {wait_s:g} s"
         return simulated, f"{wanted.venue} did not answer within {wait_s:g} s" if slow else f"{wanted.venue} could not be reached"
 
 

@@ -67,6 +67,9 @@ class Ada:
     async def orders(self) -> list[Any]:
         return await self.tk.service.storage.orders((await self.state()).user_id)
 
+    async def rests(self, count: int) -> bool:
+        return [order.state for order in await self.orders()] == [OrderState.ACCEPTED] * count
+
     async def until_over(self, count: int) -> list[Any]:
         async def over() -> bool:
             orders = await self.orders()
@@ -152,6 +155,28 @@ async def test_a_lost_answer_is_settled_by_asking_also_over_a_restart(tmp_path: 
             await until(ada.settled)
             state = await ada.state()
             assert state.session.cash == venue_total(server, "USDT")
+
+
+async def test_a_fill_after_the_cancel_while_nobody_listened_is_booked_at_the_next_comparison(tmp_path: Path) -> None:
+    async with ExchangeServer() as server:
+        async with at_work(tmp_path, server) as ada:
+            await ada.goes_live()
+            bought = venue_total(server, "BTC")
+            server.trade("BTCUSDT", Decimal(65_000))
+            await ada.confirms("/buy BTC/USDT 0.01 62000")
+            await until(lambda: ada.rests(1))
+            await ada.says("/cancel all")
+            (order,) = await ada.until_over(1)
+            assert order.state is OrderState.CANCELED
+        server.fill(server.orders("ada", order.client_order_id)[0], Decimal("0.004"), Decimal(62_000))
+        async with at_work(tmp_path, server) as ada:
+            await until(ada.settled)
+            (order,) = await ada.orders()
+            assert (order.state, order.cum_qty) == (OrderState.CANCELED, Decimal("0.004"))
+            state = await ada.state()
+            assert state.session.cash == venue_total(server, "USDT")
+            assert [position.quantity for position in state.positions] == [venue_total(server, "BTC") - bought]
+            assert {each.kind for each in await ada.tk.accounts.discrepancies(ADA)} == {DiscrepancyKind.LATE_FILL}
 
 
 async def test_entries_wait_until_the_account_was_compared_and_exits_do_not(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """A venue that is not there yet, goes, and comes back: the service starts, nothing is sent twice, and nobody's error ends the rest."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, cast
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from tests.contract.test_ccxt_exchange import ServerKeys
 from tests.engine.engine_support import until
@@ -26,9 +27,12 @@ DOWN = ExchangeUnavailable(venue="test", reason="connection refused")
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def soon_and_quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(standby, "RETRY_S", 0.01)
     monkeypatch.setattr(standby, "RETRY_MAX_S", 0.02)
+    # Drawing a traceback with its locals, as structlog does for a terminal, takes longer than the tests.
+    with capture_logs():
+        yield
 
 
 class Adapter:

@@ -132,3 +132,13 @@ def test_where_there_is_no_database_reading_says_so(tmp_path: Path, arguments: l
     assert (done.exit_code, done.stdout) == (errors.CONFIGURATION, "")
     assert len(done.stderr.splitlines()) == 1
     assert "trading_service.db" in done.stderr
+
+
+def test_trading_is_halted_without_a_service_while_no_venue_answers(tmp_path: Path) -> None:
+    # TRADEKIT_FEED=ccxt would ask the venue first, and MOCK_TRADING=false refuses prices that are not live.
+    settings = {"MOCK_TRADING": "false", "TRADEKIT_VENUES": "binance", "TRADEKIT_FEED": "ccxt:binance"}
+    done = tradekit("halt", "binance", "--data", tmp_path / "data", cwd=tmp_path, **settings)
+    assert (done.returncode, done.stdout) == (0, "binance: halted\n"), done.stderr
+    assert "alert" not in done.stderr
+    listed = tradekit("controls", "--json", "--data", tmp_path / "data", cwd=tmp_path, **settings)
+    assert [each["scope"] for each in json.loads(listed.stdout)] == ["binance"]

@@ -71,6 +71,7 @@ async def test_the_fan_out_row_trades_for_every_follower() -> None:
 async def test_the_write_row_is_acknowledged_row_by_row() -> None:
     assert (await p08_writes.ours(50))["cpu_us"] > 0
     assert p08_writes.plain(50)["cpu_us"] > 0
+    assert p08_writes.sqlmodel(5)["cpu_us"] > 0
 
 
 @pytest.mark.anyio

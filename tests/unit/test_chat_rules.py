@@ -124,7 +124,7 @@ def test_without_rules_the_list_says_how_to_write_one() -> None:
     ("line", "code", "said"),
     [
         ("/rule add dip buy whn close > 1", "RULE_SYNTAX", "at column 5, after “buy ”: expected when; found whn.\nDid you mean when?"),
-        ("/rule add dip buy when emma(3) > 1", "RULE_INDICATOR", "there is no indicator emma; did you mean ema?"),
+        ("/rule add dip buy when emma(3) > 1", "RULE_INDICATOR", "there is no indicator emma (did you mean ema?).\nLook at column 10."),
         ("/rule add dip buy when rsi(1) > 1", "RULE_INDICATOR", "must be a whole number from 2 to 500, not 1"),
         ("/rule add dip buy when " + " and ".join(["close > 1"] * 25), "RULE_TOO_LARGE", "at most 60 parts"),
         ("/rule add dip buy when close > 1" + " and close > 1" * 80, "RULE_TOO_LARGE", "at most 500 characters"),

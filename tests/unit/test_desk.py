@@ -111,11 +111,9 @@ async def test_of_what_waits_for_one_user_cancels_go_first_then_exits() -> None:
         for number in range(REQUESTS_PER_USER_MAX):
             desk.submit(order(f"hangs {number}", user_id=1))
         await settle()
-        desk.submit(order("entry", user_id=1))
-        desk.submit(order("exit", user_id=1, side=Side.SELL))
-        desk.submit(order("later entry", user_id=1))
-        desk.submit(order("later exit", user_id=1, side=Side.SELL))
-        await settle()
+        for cause, side in (("entry", Side.BUY), ("exit", Side.SELL), ("later entry", Side.BUY), ("later exit", Side.SELL)):
+            desk.submit(order(cause, user_id=1, side=side))
+            await settle()
         asked: list[str] = []
         send = venue.send
 

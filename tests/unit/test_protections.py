@@ -14,6 +14,7 @@ from tradekit.domain.orders import Fill, Order, OrderReport, OrderState, OrderTy
 from tradekit.domain.protections import STOPS_MAX, after_trade, holding
 from tradekit.domain.risk import OrderRequest
 from tradekit.domain.sessions import NO_GUARD, RECENT_TRADES_MAX, ClosedTrade, Guard, LockKind, TradingLock
+from tradekit.domain.signals import signal_cause
 from tradekit.domain.usage import day_at
 from tradekit.domain.users import UserSettings
 from tradekit.services import trading
@@ -185,7 +186,10 @@ class Trader:
 
     def asks(self, side: Side, quantity: str, symbol: str = BTC, source: str = "") -> Decision:
         request = OrderRequest(symbol=symbol, side=side, quantity=D(quantity))
-        return trading.place(self.state, request, self.ctx(), signal=a_signal(source, symbol=symbol) if source else None)
+        if not source:
+            return trading.place(self.state, request, self.ctx())
+        signal = a_signal(source, symbol=symbol, bar_ms=NOW_MS + self.number)
+        return trading.place(self.state, request, self.ctx(), signal=signal, cause=signal_cause(signal))
 
     def trades(self, side: Side, quantity: str, symbol: str = BTC, source: str = "", *, stop: bool = False) -> None:
         decision = self.asks(side, quantity, symbol, source)

@@ -76,6 +76,9 @@ class NothingKnown:
     async def order(self, client_order_id: str) -> None:
         return None
 
+    async def orders(self, user_id: int, limit: int = 20) -> list[Any]:
+        return []
+
 
 class Office:
     """A reconciler over some users' accounts in memory."""

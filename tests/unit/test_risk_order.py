@@ -103,9 +103,9 @@ def with_an_unknown_order(case: Case) -> Case:
 
 VIOLATIONS: dict[Check, Change] = {
     Check.MAINTENANCE: policy(maintenance=True),
-    Check.SESSION_NOT_ACTIVE: session(status=SessionStatus.PAUSED),
+    Check.SESSION_NOT_ACTIVE: lambda case: replace(case, settled=False),
     Check.HALTED: control(EVERYWHERE, GlobalState.HALTED),
-    Check.REDUCING_ONLY: control(PAPER, GlobalState.REDUCING),
+    Check.REDUCING_ONLY: session(status=SessionStatus.REDUCING),
     Check.ACCOUNT_INVALID: lambda case: replace(case, account_problem="KEY_MISSING"),
     Check.TIER_FEATURE: signal(advanced=True),
     Check.DAILY_TRADES_LIMIT: a_full_day,
@@ -158,6 +158,25 @@ def test_the_checks_are_those_of_the_design_in_its_order() -> None:
     elsewhere = {Check.API_RATE_LIMIT, Check.REDUCE_ONLY_WOULD_INCREASE}
     assert [check for check in Check if check not in elsewhere] == list(ENTRY)
     assert [check for check in Check if check in EXIT] == list(EXIT)
+
+
+@pytest.mark.parametrize(
+    ("status", "check"),
+    [
+        (SessionStatus.STOPPED, Check.SESSION_NOT_ACTIVE),
+        (SessionStatus.STARTING, Check.SESSION_NOT_ACTIVE),
+        (SessionStatus.RECONCILING, Check.SESSION_NOT_ACTIVE),
+        (SessionStatus.PAUSED, Check.SESSION_NOT_ACTIVE),
+        (SessionStatus.HALTED, Check.HALTED),
+        (SessionStatus.REDUCING, Check.REDUCING_ONLY),
+    ],
+)
+def test_the_status_of_a_session_has_its_check_and_holds_no_exit_up(status: SessionStatus, check: Check) -> None:
+    change = session(status=status)
+    denial = assess(change(an_entry()))
+    assert denial is not None
+    assert denial.check is check
+    assert assess(change(an_exit())) is None
 
 
 def test_without_a_violation_both_pass() -> None:

@@ -212,7 +212,7 @@ def good_number(value: Decimal) -> bool:
 
 def unknown_indicator(name: str, hint: str = "") -> RuleRefused:
     """The refusal of an indicator that does not exist."""
-    problem = f"there is no indicator {name[:40]}" + (f"; did you mean {hint}?" if hint else f"; there are {', '.join(INDICATORS)}")
+    problem = f"there is no indicator {name[:40]}" + (f" (did you mean {hint}?)" if hint else f"; there are {', '.join(INDICATORS)}")
     return RuleRefused(check="RULE_INDICATOR", detail={"name": name[:40], "problem": problem})
 
 

@@ -132,7 +132,7 @@ class Gateway:
     async def check(self, order: Order) -> bool:
         """Ask the venue about an order once, and book what it says.
 
-        False when it knows nothing of it, or what it says could not be booked: that is looked into.
+        False when it knows nothing of it, or what it says could not be booked: that is looked into unless the order is over.
 
         :raises ExchangeUnavailable: no answer.
         """
@@ -145,7 +145,8 @@ class Gateway:
         except TimeoutError:
             raise ExchangeUnavailable(venue=order.account, reason="no answer") from None
         if report is None:
-            self.resolve(order)
+            if order.is_open:
+                self.resolve(order)
             return False
         booked, outcome = anyio.Event(), Completed()
         self._users[order.user_id] += 1

@@ -65,6 +65,8 @@ def add_checks(service: Engine) -> None:
         return graded(waiting, QUEUE_DEGRADED, QUEUE_UNHEALTHY, f"{waiting} messages waiting in all queues", "messages")
 
     async def market() -> Finding:
+        if service.market.source == "none":
+            return Finding(status=HealthStatus.DISABLED, detail="no prices are asked for; entries are refused")
         last_ms = service.market.last_ms
         if last_ms is None:
             return Finding(status=HealthStatus.UNHEALTHY, detail="no price yet; entries are refused")

@@ -3,20 +3,21 @@
 import heapq
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 import attrs
 
 from tradekit.domain.errors import ExchangeUnavailable, TradekitError
-from tradekit.domain.orders import PAPER, Order
+from tradekit.domain.orders import PAPER, Order, OrderState
 from tradekit.domain.sessions import SessionState, books
 from tradekit.engine.gateway import Gateway
 from tradekit.engine.lanes import Completed
 from tradekit.engine.telemetry import Telemetry
 from tradekit.engine.venues import Venues
 from tradekit.ports.clock import Clock
-from tradekit.services.decisions import Handler, unchanged
+from tradekit.ports.exchange import Snapshot
+from tradekit.services.decisions import Context, Decision, Handler, Read, unchanged
 from tradekit.services.reconciliation import AT_VENUE, IN_FLIGHT, Reconciled, announce, reconcile
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,11 @@ log = logging.getLogger(__name__)
 AT_ONCE_MAX = 48
 RETRY_S = 1.0
 RETRY_MAX_S = 60.0
+CUT_SHORT = frozenset({OrderState.CANCELED, OrderState.EXPIRED})
+LATE_FILLS_MS = 600_000
+"""How long after the end of an order a fill of it may still be found."""
+LATE_ORDERS_MAX = 100
+"""Of one user, the newest, among which such orders are looked for."""
 TRIES_WHILE_ASKED = 8
 """Comparisons for somebody who waits, while things are under way."""
 
@@ -200,6 +206,8 @@ class Reconciler:
             for order in await self._resting(user_id, name):
                 if await self._gateway.check(order):
                     checked.add(order.client_order_id)
+            for order in await self._ended_lately(user_id, name, snapshot):
+                await self._gateway.check(order)
         known, adopt = frozenset(checked), self._adopt_foreign
         completed = await self._call(user_id, lambda state, ctx: reconcile(state, name, snapshot, known, ctx, adopt_foreign=adopt))
         result: Reconciled = completed.result
@@ -221,3 +229,24 @@ class Reconciler:
         completed = await self._call(user_id, lambda state, ctx: unchanged(state, result=orders(state)))
         resting: tuple[Order, ...] = completed.result
         return resting
+
+    async def _ended_lately(self, user_id: int, account: str, snapshot: Snapshot) -> tuple[Order, ...]:
+        """Where cash differs: orders that ended with a rest. A fill that came after the end, while nobody listened, would be taken over as
+        money that somebody moved, and its coins would belong to no order."""
+
+        def ended(orders: Sequence[Order], ctx: Context) -> tuple[Order, ...]:
+            since_ms = ctx.now_ms - LATE_FILLS_MS
+            return tuple(each for each in orders if each.account == account and each.state in CUT_SHORT and each.updated_ms >= since_ms)
+
+        def look(state: SessionState, ctx: Context) -> Decision | Read:
+            totals = {balance.total for balance in snapshot.balances}
+            if all(book.session.cash in totals for book in books(state) if book.account == account):
+                return unchanged(state, result=())
+            return Read(
+                query=lambda reader: reader.orders(user_id, LATE_ORDERS_MAX),
+                then=lambda orders, later: unchanged(state, result=ended(orders, later)),
+            )
+
+        completed = await self._call(user_id, look)
+        found: tuple[Order, ...] = completed.result
+        return found

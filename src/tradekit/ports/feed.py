@@ -13,7 +13,7 @@ class Feed(Protocol):
     """
 
     source: str
-    """``simulated``, ``replay`` or ``live``."""
+    """``simulated``, ``replay``, ``live`` or ``none``."""
 
     def instruments(self) -> tuple[Instrument, ...]:
         """What the feed has prices for; known before :meth:`events` begins."""

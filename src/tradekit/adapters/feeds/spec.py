@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 
 from tradekit.adapters.feeds.bars import Recording
+from tradekit.adapters.feeds.none import NoFeed
 from tradekit.adapters.feeds.replay import ReplayFeed
 from tradekit.adapters.feeds.simulated import SimulatedFeed
 from tradekit.domain.errors import ConfigurationError
@@ -61,12 +62,14 @@ def parse_live(spec: str, speed: float | None, *, origin: str = "command line") 
 
 
 def parse_feed(spec: str, speed: float | None, clock: Clock, *, seed: int = 0, origin: str = "command line") -> Feed:
-    """Read ``simulated`` or ``replay:[SYMBOL=]PATH[,...]``. The files are read through once; ``seed`` is the simulated market's.
+    """Read ``none``, ``simulated`` or ``replay:[SYMBOL=]PATH[,...]``. The files are read through once; ``seed`` is the simulated market's.
 
     :raises ConfigurationError: of ``--feed`` or ``--speed``, with what to write instead.
     :raises DataError: a file has a defect.
     """
     kind, _, files = spec.strip().partition(":")
+    if kind == "none" and not files and speed is None:
+        return NoFeed()
     if kind == "simulated" and not files:
         if speed is not None:
             raise _wrong("--speed", origin, "the simulated market runs in real time", "leave --speed out, or replay a file")

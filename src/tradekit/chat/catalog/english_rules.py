@@ -46,6 +46,6 @@ TEXTS: dict[str, str] = {
     ),
     "error.rule_malformed": "The rule cannot be used: {problem}.",
     "error.rule_too_large": "The rule is too large: at most {limit} {what}.",
-    "error.rule_indicator": "The rule cannot be used: {problem}.",
+    "error.rule_indicator": "The rule cannot be used: {problem}.\n[column] Look at column {column}.",
     "error.rule_indicator_missing": "This service cannot compute {names}. Its operator can: {fix}",
 }

@@ -207,7 +207,7 @@ def notices_to_a_stranger() -> Any:
 
 def adjust_while_in_flight() -> Any:
     """An account is compared although an order of it is on its way."""
-    return _patched((reconciliation._Work, "under_way", lambda self, checked: False))
+    return _patched((reconciliation._Work, "under_way", lambda self, *rest, **more: False))
 
 
 def entries_before_the_comparison() -> Any:
@@ -218,17 +218,17 @@ def entries_before_the_comparison() -> Any:
 
 def exits_do_not_shrink() -> Any:
     """After a sale the other exits of the position keep their size."""
-    return _patched((reports, "sold", lambda state, order, quantity, ctx: (state, NOTHING)))
+    return _patched((reports, "sold", lambda state, *rest, **more: (state, NOTHING)))
 
 
 def entries_get_no_exits() -> Any:
     """The exits of an entry are forgotten when it fills."""
-    return _patched((reports, "protect", lambda state, entry, filled, ctx: (state, entry, NOTHING)))
+    return _patched((reports, "protect", lambda state, entry, *rest, **more: (state, entry, NOTHING)))
 
 
 def exit_given_up() -> Any:
     """An exit that the venue turned away for the moment is not tried again."""
-    return _patched((reports, "armed_again", lambda state, order, ctx: (state, NOTHING, ())))
+    return _patched((reports, "armed_again", lambda state, *rest, **more: (state, NOTHING, ())))
 
 
 def sent_again_after_restart() -> Any:

@@ -29,6 +29,7 @@ from tradekit.testing.simulation.custody import KEY
 from tradekit.testing.simulation.faults import Faults
 from tradekit.testing.simulation.faulty_messenger import FaultyMessenger
 from tradekit.testing.simulation.faulty_venue import Trouble, arrives
+from tradekit.testing.simulation.footprint import footprint
 from tradekit.testing.simulation.judge import judge_live
 from tradekit.testing.simulation.machine import SimClock
 from tradekit.testing.simulation.misfortunes import Misfortunes
@@ -79,6 +80,8 @@ class World:
         self._live, self._trouble = SimVenue(self._clock, plan.seed), Trouble()
         self._live_users: list[int] = []
         self._footprint: list[int] = []
+        self._weighed = 0
+        """The run of the service that the footprint is of."""
         self._observer.shadow.explained = self._explained
 
     async def run(self) -> Report:
@@ -123,8 +126,20 @@ class World:
         slices = 200
         for number in range(slices):
             await anyio.sleep(seconds / slices)
+            if self._plan.weigh:
+                self._weigh()
             if self._plan.progress is not None:
                 self._plan.progress((number + 1) / slices)
+
+    def _weigh(self) -> None:
+        """Count what the service keeps; a new run of the service starts the list anew."""
+        node = self._node
+        if node is None or not node.ready or node.service is None:
+            return
+        if node.number != self._weighed:
+            self._weighed = node.number
+            self._footprint.clear()
+        self._footprint.append(footprint(node.service))
 
     # The service
 

@@ -1,0 +1,98 @@
+"""What goes wrong at a live venue, one thing at a time; the names of faults; and memory over a month."""
+
+import json
+from pathlib import Path
+
+import attrs
+import pytest
+
+from tests.simulation.test_invariants_hold import told
+from tradekit.domain.errors import BadInput
+from tradekit.testing.simulation import FAULTS, NO_FAULTS, FaultRates, Plan, Report, faults_named, simulate
+from tradekit_cli.simulate import run
+
+AT_THE_VENUE = (
+    ("lost_request", 0.2),
+    ("lost_answer", 0.3),
+    ("late_request", 0.3),
+    ("delay", 0.3),
+    ("error_before", 0.3),
+    ("error_after", 0.3),
+    ("rate_limit", 0.2),
+    ("clock", 0.2),
+    ("partial", 0.6),
+    ("late_fill", 0.5),
+    ("invisible", 0.5),
+    ("late_trades", 0.3),
+    ("event_twice", 0.5),
+    ("event_swapped", 0.5),
+    ("event_lost", 0.5),
+    ("ban_every_s", 120.0),
+    ("stream_cut_every_s", 120.0),
+    ("hang_every_s", 60.0),
+    ("venue_maintenance_every_s", 120.0),
+    ("transfer_every_s", 20.0),
+    ("foreign_order_every_s", 20.0),
+    ("halt_every_s", 120.0),
+)
+
+
+def live(seed: int, faults: FaultRates, **more: object) -> Report:
+    """Six people, all of whom trade for real, for a quarter of an hour."""
+    plan = Plan(users=6, hours=0.25, seed=seed, action_every_s=20, live_every=1, reconcile_every_s=100, faults=faults, settle_s=300)
+    return simulate(attrs.evolve(plan, **more))
+
+
+@pytest.mark.parametrize(("fault", "rate"), AT_THE_VENUE, ids=[fault for fault, _ in AT_THE_VENUE])
+def test_one_kind_of_fault_at_a_live_venue_alone_breaks_nothing(fault: str, rate: float) -> None:
+    report = live(21, attrs.evolve(NO_FAULTS, **{fault: rate}))
+    assert not report.violations, told(report)
+    assert report.live_orders > 10
+    (name,) = (name for name, field in FAULTS.items() if field == fault)
+    assert report.faults[name] > 0
+
+
+@pytest.mark.parametrize("adopt", [True, False])
+def test_customers_who_also_act_at_the_venue_itself_keep_their_money(adopt: bool) -> None:
+    report = live(22, attrs.evolve(NO_FAULTS, transfer_every_s=15.0, foreign_order_every_s=10.0), adopt_foreign=adopt)
+    assert not report.violations, told(report)
+    assert report.adjustments > 3
+
+
+def test_all_is_everything_and_none_is_nothing() -> None:
+    assert faults_named("all") == FaultRates()
+    assert faults_named("none") == NO_FAULTS
+    assert all(getattr(FaultRates(), field) for field in FAULTS.values())
+
+
+def test_a_list_is_what_it_names() -> None:
+    chosen = faults_named("lost-answer, event-lost")
+    assert {field for field in FAULTS.values() if getattr(chosen, field)} == {"lost_answer", "event_lost"}
+    assert faults_named("crash-is-zombie").crash_every_s == FaultRates().crash_every_s
+
+
+@pytest.mark.parametrize("names", ["lost-answers", "lost-answer,", "lost-answer,all", ""])
+def test_an_unknown_fault_is_told_with_those_there_are(names: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        faults_named(names)
+    assert refused.value.field == "--faults"
+    assert all(name in (refused.value.hint or "") for name in FAULTS)
+
+
+def test_the_command_counts_the_faults_it_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(users=6, hours=0.1, seed=1, faults="lost-answer,hang", trace=None, as_json=True) == 0
+    told_json, progress = capsys.readouterr()
+    report = json.loads(told_json)
+    assert set(report["faults"]) == {"lost-answer", "hang"}
+    assert "100% of the time" in progress
+
+
+def test_memory_does_not_grow_over_a_month(tmp_path: Path) -> None:
+    plan = Plan(
+        users=4, hours=30 * 24, seed=1, action_every_s=6 * 3600, tick_s=600, reconcile_every_s=3 * 3600, live_every=2, faults=NO_FAULTS
+    )
+    report = simulate(attrs.evolve(plan, weigh=True, keep=tmp_path / "kept"))
+    assert not report.violations, told(report)
+    assert len(report.footprint) > 20
+    middle, end = report.footprint[len(report.footprint) // 2], report.footprint[-1]
+    assert end < middle * 1.15
