@@ -167,7 +167,7 @@ def plain(data: Path, trades: Path) -> Sample:
                 cash, held, entered = cash - wish * bar.open * (1 + fee), wish, (number, bar.open)
             else:
                 profit = held * (bar.open - entered[1]) - fee * held * (bar.open + entered[1])
-                cash, held = cash + held * bar.open * (1 - fee), found.append((*entered, number, bar.open, held, profit)) or 0
+                cash, held = cash + held * bar.open * (1 - fee), found.append((entered[0], number, entered[1], bar.open, held, profit)) or 0
             wish = None
         quick, calm = fast.add(bar.close), slow.add(bar.close)
         if quick is not None and calm is not None and quick != calm:

@@ -58,7 +58,7 @@ def _told(report: Report) -> str:
         f"{report.users} users, {report.hours:g} hours, seed {report.seed}: {report.cpu_s:.1f} CPU seconds",
         f"{report.commands} commands, {report.orders} orders, {report.fills} fills, {report.signals} signals, "
         f"{report.deliveries} deliveries, {report.sent} messages sent, {report.restarts} restarts",
-        f"{report.live_orders} of the orders by {report.live_accounts} accounts at a live venue, {report.held_orders} waited for a trigger; "
+        f"{report.live_orders} orders by {report.live_accounts} accounts at a live venue, {report.held_orders} waited here for a price; "
         f"cash adjusted {report.adjustments} times",
         f"faults: {faults}",
         f"digest {report.digest}",

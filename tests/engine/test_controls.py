@@ -176,9 +176,10 @@ class Failing(Wrapped):
 
     def __init__(self, inner: Storage) -> None:
         super().__init__(inner)
-        self.fails = 0
+        self.fails = self.asked = 0
 
     async def users_with_open_orders(self) -> list[int]:
+        self.asked += 1
         if self.fails:
             self.fails -= 1
             raise StorageFailed(reason="disk")
@@ -203,10 +204,18 @@ async def test_a_storage_that_does_not_answer_delays_the_sweep_and_ends_nothing(
 
 
 async def test_a_halt_while_the_service_is_stopping_ends_nothing_and_waits_for_the_next_start(tmp_path: Path) -> None:
-    async with running(tmp_path) as run:
+    storages: list[Failing] = []
+
+    def wrap(storage: Storage) -> Storage:
+        storages.append(Failing(storage))
+        return storages[0]  # type: ignore[return-value]
+
+    async with running(tmp_path, wrap_storage=wrap) as run:
         await trader(run)
+        asked = storages[0].asked
         run.service.orchestrator.stop_accepting()
         await ControlsApi(run.service).set("all", HALTED)
+        await until(lambda: storages[0].asked > asked + 1)
         assert await run.service.drain(5)
         assert run.service.telemetry.counts["controls.swept"] == 0
     async with running(tmp_path) as run:

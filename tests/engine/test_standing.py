@@ -28,7 +28,7 @@ class Venue:
     capabilities = Capabilities(venue="binance", visibility_window_s=1, answer_timeout_s=1)
     problem = "EXCHANGE_UNAVAILABLE: connection refused"
 
-    async def snapshot(self, user_id: int, *, with_orders: bool) -> None:
+    async def snapshot(self, user_id: int, *, with_orders: bool, urgent: bool = False) -> None:
         raise ConnectionError(self.problem)
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import aiohttp
 import attrs
+import structlog
 
 from tests.faults.evidence import BOOK, DATABASE, Left, Verdict, copy_of, everything, judge
 from tests.faults.people import FIRST_CHAT, PROVIDER, Town
@@ -364,6 +365,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keep", action="store_true", help="keep the files even if nothing is wrong")
     parser.add_argument("--json", action="store_true", help="print the report on one line")
     options = parser.parse_args(arguments)
+    # Standard output is for the report.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     home = Path(tempfile.mkdtemp(prefix="tradekit-faults-"))
     _note(f"seed {options.seed}, files in {home}")
     found = asyncio.run(campaign(home, options))

@@ -5,6 +5,7 @@ import random
 import sys
 from decimal import Decimal
 from functools import cache
+from statistics import pstdev
 
 import pytest
 
@@ -69,6 +70,21 @@ def test_talipp_keeps_no_more_bars_than_it_needs(name: str) -> None:
         sizes.add(len(made._indicator.input_values))
     assert max(sizes) <= 2 * made._kept
     assert len(walk()) > 3 * made._kept
+
+
+@pytest.mark.parametrize("library", ["talib", "talipp"])
+def test_small_moves_of_a_high_price_are_measured(library: str) -> None:
+    closes = [Decimal(100_000) + Decimal(number % 7) / 1000 for number in range(60)]
+    deviation, upper = (
+        Indicators(library).make("stddev", (Decimal(20),)),
+        Indicators(library).make("bollinger_upper", (Decimal(20), Decimal(2))),
+    )
+    for number, close in enumerate(closes):
+        bar = Bar(symbol="A/B", timeframe_ms=1, open_ms=number, open=close, high=close, low=close, close=close, volume=Decimal(1))
+        measured, band = deviation.add(bar), upper.add(bar)
+    expected = float(pstdev(closes[-20:]))
+    assert measured == pytest.approx(expected, rel=1e-4)
+    assert band == pytest.approx(float(sum(closes[-20:]) / 20) + 2 * expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("library", ["talib", "talipp"])

@@ -38,12 +38,15 @@ class Venue:
         self.asked: list[tuple[int, bool]] = []
         self.hanging: set[int] = set()
         self.failing: set[int] = set()
+        self.urgent: set[int] = set()
         self.cash = Decimal(1000)
         self.orders: tuple[VenueOrder, ...] = ()
 
-    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
+    async def snapshot(self, user_id: int, *, with_orders: bool, urgent: bool = False) -> Snapshot:
         time_ms = self._clock.now_ms()
         self.asked.append((user_id, with_orders))
+        if urgent:
+            self.urgent.add(user_id)
         if user_id in self.hanging:
             await anyio.sleep_forever()
         if user_id in self.failing:
@@ -145,6 +148,7 @@ async def test_an_account_with_something_open_keeps_its_rank_until_it_was_compar
         order = [user_id for user_id, _ in office.venue.asked]
         assert order == sorted(order)
         assert order.count(1) > 1
+        assert office.venue.urgent == {1}
 
 
 async def test_unknown_orders_first_then_exposed_accounts_then_the_rest() -> None:

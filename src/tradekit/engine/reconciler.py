@@ -55,6 +55,11 @@ class _Account:
     busy: bool = False
     problem: str = ""
 
+    @property
+    def urgent(self) -> bool:
+        """Whether there is money at stake whose fate is not known yet."""
+        return not self.settled and self.rank < REST
+
 
 class Reconciler:
     """Until an account was compared once its user makes no entries there; exits are never held up. One user's trouble is theirs alone."""
@@ -198,7 +203,7 @@ class Reconciler:
             raise ExchangeUnavailable(venue=name, reason="NOT_CONNECTED")
         try:
             with anyio.fail_after(exchange.capabilities.answer_timeout_s):
-                snapshot = await exchange.snapshot(user_id, with_orders=account.wants_orders)
+                snapshot = await exchange.snapshot(user_id, with_orders=account.wants_orders, urgent=account.urgent)
         except TimeoutError:
             raise ExchangeUnavailable(venue=name, reason="no answer") from None
         checked: set[str] = set()

@@ -122,9 +122,10 @@ class Exchange(Protocol):
         :raises ExchangeUnavailable: no answer came, which is not "not found".
         """
 
-    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
+    async def snapshot(self, user_id: int, *, with_orders: bool, urgent: bool = False) -> Snapshot:
         """Balances of a user, and on demand every open order, for reconciliation. Waits behind everything else for the venue's limits.
 
+        :param urgent: of somebody with money at stake: only exits go before it.
         :raises ExchangeUnavailable: no answer came.
         """
 

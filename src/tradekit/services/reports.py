@@ -57,7 +57,7 @@ def _apply_late(state: SessionState, stored: Order | None, report: OrderReport, 
     told = f"order={stored.client_order_id} was={stored.state}"
     reference = f"{stored.client_order_id}/{report.fills[-1].trade_id}"
     found = discrepancy(state, DiscrepancyKind.LATE_FILL, reference, stored.symbol, told, ctx, stored.account)
-    return Decision(state=decision.state, changes=together(decision.changes, found), notices=decision.notices, result=decision.result)
+    return replace(decision, changes=together(decision.changes, found))
 
 
 def discrepancy(

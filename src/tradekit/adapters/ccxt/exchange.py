@@ -208,13 +208,14 @@ class CcxtExchange:
             self._know(order, report)
         return report
 
-    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
+    async def snapshot(self, user_id: int, *, with_orders: bool, urgent: bool = False) -> Snapshot:
         asked_ms, weights = self._clock.now_ms(), self.profile.weights
+        rank = Rank.QUESTION if urgent else Rank.RECONCILE
         try:
             async with self._session.client(user_id) as client:
-                raw = await self._session.call(client, lambda ccxt: ccxt.fetch_balance(), weights.balances, Rank.RECONCILE)
+                raw = await self._session.call(client, lambda ccxt: ccxt.fetch_balance(), weights.balances, rank)
                 found = (
-                    await self._session.call(client, lambda ccxt: ccxt.fetch_open_orders(), weights.all_open_orders, Rank.RECONCILE)
+                    await self._session.call(client, lambda ccxt: ccxt.fetch_open_orders(), weights.all_open_orders, rank)
                     if with_orders
                     else None
                 )

@@ -85,8 +85,8 @@ class StandbyExchange:
     async def find(self, order: Order) -> OrderReport | None:
         return await (await self._opened()).find(order)
 
-    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
-        return await (await self._opened()).snapshot(user_id, with_orders=with_orders)
+    async def snapshot(self, user_id: int, *, with_orders: bool, urgent: bool = False) -> Snapshot:
+        return await (await self._opened()).snapshot(user_id, with_orders=with_orders, urgent=urgent)
 
     async def _opened(self) -> CcxtExchange:
         if self._first_try is not None:

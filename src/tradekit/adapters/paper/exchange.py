@@ -134,7 +134,7 @@ class PaperExchange:
         entries = await self._entries(order.client_order_id)
         return entries[-1].report() if entries else None
 
-    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
+    async def snapshot(self, user_id: int, *, with_orders: bool, urgent: bool = False) -> Snapshot:
         """The user's resting orders; the book keeps no balances."""
         await self._ready()
         orders = tuple(entry.venue_order() for entry in self._resting.of_user(user_id)) if with_orders else None

@@ -5,7 +5,7 @@ import msgspec
 from tradekit.domain.credentials import DataKey, Permissions, VenueKey
 from tradekit.domain.errors import SealBroken
 
-KEY = VenueKey(api_key="simulated", secret="simulated")  # noqa: S106 - opens nothing
+KEY = VenueKey(api_key="simulated", secret="simulated")
 
 
 class SimVault:

@@ -85,10 +85,10 @@ class FaultyExchange:
         await self._dawdle()
         return report
 
-    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
+    async def snapshot(self, user_id: int, *, with_orders: bool, urgent: bool = False) -> Snapshot:
         if self._faults.hit("lost_request"):
             raise self._unheard()
-        return await self._inner.snapshot(user_id, with_orders=with_orders)
+        return await self._inner.snapshot(user_id, with_orders=with_orders, urgent=urgent)
 
     def instrument(self, symbol: Symbol) -> Instrument | None:
         return self._inner.instrument(symbol)

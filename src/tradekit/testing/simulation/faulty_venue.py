@@ -125,7 +125,7 @@ class FaultyVenue:
         await self._answer(order.user_id)
         return report
 
-    async def snapshot(self, user_id: int, *, with_orders: bool) -> Snapshot:
+    async def snapshot(self, user_id: int, *, with_orders: bool, urgent: bool = False) -> Snapshot:
         asked_ms = self._clock.now_ms()
         if refusal := await self._turned_away(user_id):
             raise self._unheard(refusal)

@@ -20,6 +20,7 @@ MAINTENANCE_S = 300.0
 CLOSED_S = 120.0
 HANG_S = 120.0
 HALT_S = 300.0
+ORDER_WITHIN_S = 120.0
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -66,6 +67,13 @@ class Misfortunes:
         node = self.node()
         if node is None or node.over.is_set():
             return
+        if self.faults.even():
+            # The worst moment: an order has just gone out.
+            with anyio.move_on_after(ORDER_WITHIN_S):
+                await self.observer.sending.wait()
+            await anyio.sleep(self.faults.between(0, 0.2))
+            if node.over.is_set():
+                return
         self.faults.count("crash_every_s")
         if self.faults.hit("crash_is_drain"):
             await node.drain()

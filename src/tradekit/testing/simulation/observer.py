@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import anyio
+
 from tradekit.chat.registry import lane_class
 from tradekit.domain.changes import Changes
 from tradekit.domain.controls import Controls, GlobalState, state_of
@@ -25,6 +27,8 @@ class Observer:
         self.shadow = Shadow(self.broken)
         self.taint = Taint(self.shadow, self.broken)
         self.counts: Counter[str] = Counter()
+        self.sending = anyio.Event()
+        """Set when the next order goes out."""
         self.owner = 0
         """The node that opened the database last."""
         self.maintenance = False
@@ -162,6 +166,8 @@ class Observer:
 
     def sent_order(self, order: Order) -> None:
         """An order is on its way to the venue."""
+        self.sending.set()
+        self.sending = anyio.Event()
         self.trace.add("order", order.client_order_id, order.symbol, order.side, order.quantity, order.price)
         self._sent_orders[order.client_order_id] += 1
         if self._sent_orders[order.client_order_id] > 1:

@@ -126,14 +126,14 @@ class Plan:
     hours: float
     seed: int
     faults: FaultRates = FaultRates()
-    action_every_s: float = 2400
+    action_every_s: float = 3600
     """Mean pause of a user between two actions."""
     tick_s: float = 10
     live_every: int = 4
     """One person of so many trades at the live venue; 0: nobody does."""
     adopt_foreign: bool | None = None
     """Whether foreign orders are adopted; None: with odd seeds."""
-    reconcile_every_s: float = 1200
+    reconcile_every_s: float = 1800
     """Accounts at the live venue are compared with it this often."""
     sessions_max: int = 0
     """Users in memory at once; 0: two thirds of all, so that sessions are evicted."""

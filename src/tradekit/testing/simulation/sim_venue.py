@@ -254,8 +254,9 @@ class SimVenue:
         listed.fills = (*listed.fills, fill)
         listed.time_ms = self._clock.now_ms()
         if listed.is_open:
-            listed.state = OrderState.FILLED if listed.cum_qty >= listed.order.quantity else OrderState.PARTIALLY_FILLED
-            if not listed.is_open:
+            whole = listed.cum_qty >= listed.order.quantity
+            listed.state = OrderState.FILLED if whole else OrderState.PARTIALLY_FILLED
+            if whole:
                 self._remove(listed, customer)
 
     def on_quote(self, quote: Quote) -> None:
@@ -312,7 +313,9 @@ class SimVenue:
         """Balances, and what rests if asked for."""
         customer, now = self.customer(user_id), self._clock.monotonic()
         balances = tuple(
-            Balance(currency=currency, total=total, locked=customer.locked(currency)) for currency, total in customer.totals.items() if total
+            Balance(currency=currency, total=total, locked=customer.locked(currency))
+            for currency, total in customer.totals.items()
+            if total
         )
         listed = tuple(each.listed() for each in customer.orders.values() if each.hidden_until_s <= now) if with_orders else None
         return Snapshot(balances=balances, orders=listed, time_ms=time_ms)
