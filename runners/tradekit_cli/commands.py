@@ -290,6 +290,20 @@ def users_role(
     set_role(settings, who, role, as_json=as_json)
 
 
+@users.command("tier")
+def users_tier(
+    who: Annotated[str, typer.Argument(help="Number of the user, or an identity such as telegram:4711 or terminal:ada")],
+    tier: Annotated[str, typer.Argument(help="free, premium or enterprise")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Move a user to another plan; what they hold is kept."""
+    settings = load(data)
+    from tradekit_cli.users import set_tier
+
+    set_tier(settings, who, tier, as_json=as_json)
+
+
 @config.command("show")
 def config_show(
     data: Data = None,

@@ -41,6 +41,9 @@ class KeyDesk:
             case wire.SetRole():
                 account = await self._tk.users.set_role(who_of(errand.who), errand.role, actor="operator")
                 return wire.Done({"user_id": account.user.user_id, "role": account.user.role.value})
+            case wire.SetTier():
+                account = await self._tk.users.set_tier(who_of(errand.who), errand.tier, actor="operator")
+                return wire.Done({"user_id": account.user.user_id, "tier": account.user.tier.value})
         assert_never(errand)
 
     async def _reconcile(self, who: Who | None) -> wire.Facts:

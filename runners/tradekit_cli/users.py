@@ -14,6 +14,7 @@ from tradekit.domain.errors import UnknownUser
 from tradekit.domain.orders import Order
 from tradekit.domain.portfolio import Position, Trade
 from tradekit.domain.sessions import TradingSession
+from tradekit.domain.tiers import TierName
 from tradekit.domain.usage import DayUsage
 from tradekit.domain.users import Identity, Role, User, UserSettings
 from tradekit.ports.storage import ListedUser, Reader
@@ -83,6 +84,18 @@ def set_role(settings: Settings, who: str, role: str, *, as_json: bool) -> None:
         result_json(facts)
     else:
         result(f"User {facts['user_id']} is {facts['role']} now.")
+
+
+def set_tier(settings: Settings, who: str, tier: str, *, as_json: bool) -> None:
+    """Have the user moved to another plan."""
+    names = [each.value for each in TierName]
+    if tier.lower() not in names:
+        raise typer.BadParameter(f"{tier} is no plan; one of {', '.join(names)}")
+    facts = errands.run(settings, wire.SetTier(who=who, tier=TierName(tier.lower())))
+    if as_json:
+        result_json(facts)
+    else:
+        result(f"User {facts['user_id']} has the plan {facts['tier']} now.")
 
 
 async def _list(settings: Settings, limit: int) -> list[ListedUser]:

@@ -12,6 +12,7 @@ import msgspec
 
 from tradekit.domain.controls import GlobalState
 from tradekit.domain.credentials import VenueKey
+from tradekit.domain.tiers import TierName
 from tradekit.domain.users import Role
 
 LINE_BYTES_MAX = 64 * 1024
@@ -89,6 +90,13 @@ class SetRole(msgspec.Struct, frozen=True, tag="set_role"):
     role: Role
 
 
+class SetTier(msgspec.Struct, frozen=True, tag="set_tier"):
+    """Move a user to another plan."""
+
+    who: str
+    tier: TierName
+
+
 class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
     """The service's first line."""
 
@@ -131,13 +139,13 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     facts: Facts
 
 
-Errand = AddKey | RotateKeys | RevokeKeys | ReconcileAccounts | SetControl | SetRole
+Errand = AddKey | RotateKeys | RevokeKeys | ReconcileAccounts | SetControl | SetRole | SetTier
 """What the owner of the data directory asks for, besides chatting."""
 Request = Hello | Say | Press | Errand
 Event = Welcome | Message | Quiet | Problem | Done
 
 requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(
-    Hello | Say | Press | AddKey | RotateKeys | RevokeKeys | ReconcileAccounts | SetControl | SetRole
+    Hello | Say | Press | AddKey | RotateKeys | RevokeKeys | ReconcileAccounts | SetControl | SetRole | SetTier
 )
 events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Welcome | Message | Quiet | Problem | Done)
 

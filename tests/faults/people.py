@@ -198,7 +198,11 @@ class Person:
             "limit": (2, lambda: self.trade("buy", limit=True)),
             "sell": (1.5, lambda: self.trade("sell")),
             "close": (1, self.close),
-            "cancel": (1, lambda: self.say("/cancel all", rf"asked the venue to cancel|Asked the venue|: canceled, |{DENIED}")),
+            # What became of the order takes the answer's place if that has not been sent yet.
+            "cancel": (
+                1,
+                lambda: self.say("/cancel all", rf"asked the venue to cancel|Asked the venue|: (canceled, |filled at )|{DENIED}"),
+            ),
         }
         for command, pattern in READS.items():
             choices[command] = (0.4, lambda command=command, pattern=pattern: self.say(command, pattern))

@@ -77,6 +77,16 @@ def test_an_unknown_scope_ends_with_1_and_what_there_is(service: Up, scope: str)
     assert told(service.data, "controls") == []
 
 
+def test_a_plan_is_given_and_shown(service: Up) -> None:
+    assert told(service.data, "users", "tier", "terminal:ada", "Enterprise") == {"user_id": 1, "tier": "enterprise"}
+    assert told(service.data, "users", "list")[0]["user"]["tier"] == "enterprise"
+    assert "Enterprise" in chat(service.data, "ada", "/plan")
+    assert run(service.data, "users", "tier", "1", "free").stdout == "User 1 has the plan free now.\n"
+    refused = run(service.data, "users", "tier", "1", "gold")
+    assert refused.exit_code == errors.USAGE
+    assert "gold is no plan; one of free, premium, enterprise" in refused.output
+
+
 def test_a_role_is_given_and_shown(service: Up) -> None:
     assert told(service.data, "users", "role", "terminal:ada", "admin") == {"user_id": 1, "role": "admin"}
     assert told(service.data, "users", "list")[0]["user"]["role"] == "admin"

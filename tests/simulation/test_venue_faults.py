@@ -38,8 +38,8 @@ AT_THE_VENUE = (
 
 
 def live(seed: int, faults: FaultRates, **more: object) -> Report:
-    """Six people, all of whom trade for real, for a quarter of an hour."""
-    plan = Plan(users=6, hours=0.25, seed=seed, action_every_s=20, live_every=1, reconcile_every_s=100, faults=faults, settle_s=300)
+    """Five people, all of whom trade for real, for some minutes."""
+    plan = Plan(users=5, hours=0.15, seed=seed, action_every_s=12, live_every=1, reconcile_every_s=100, faults=faults, settle_s=300)
     return simulate(attrs.evolve(plan, **more))
 
 

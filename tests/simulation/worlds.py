@@ -38,4 +38,4 @@ def harsh(seed: int) -> Plan:
 
 def usual(seed: int) -> Plan:
     """Fifty people for an hour."""
-    return Plan(users=50, hours=1, seed=seed)
+    return Plan(users=50, hours=1, seed=seed, action_every_s=1200)

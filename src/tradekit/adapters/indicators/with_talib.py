@@ -28,7 +28,7 @@ class _Function:
     recursive: bool = False
     """Depends on all that was before, ever less: needs a long window."""
     shifted: bool = False
-    """Computes a variance as a difference of squares, which loses its digits far from zero: prices are moved there first."""
+    """Computes a variance, in older releases as a difference of squares, which loses its digits far from zero: prices are moved there."""
     moves_with_price: bool = False
     """Of a shifted one: the shift has to be added to the result."""
 
