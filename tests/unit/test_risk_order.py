@@ -12,10 +12,11 @@ from tests.unit.chat_support import Chat, unfilled
 from tradekit.chat.errors import denied
 from tradekit.chat.render import render
 from tradekit.chat.texts import has_text
+from tradekit.domain.checks import assess
 from tradekit.domain.controls import EVERYWHERE, Control, GlobalState
 from tradekit.domain.orders import PAPER, OrderState, OrderType, Side
 from tradekit.domain.replies import Reply
-from tradekit.domain.risk import Case, Check, Denial, OrderRequest, TradingPolicy, assess
+from tradekit.domain.risk import Case, Check, Denial, OrderRequest, TradingPolicy
 from tradekit.domain.sessions import Guard, LockKind, SessionStatus, TradingLock
 from tradekit.domain.tiers import DEFAULT_TIERS, TierName
 from tradekit.domain.users import Sizing

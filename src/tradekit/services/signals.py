@@ -7,11 +7,12 @@ import msgspec
 
 from tradekit.domain.amounts import HUNDRED, ONE, ZERO, round_down
 from tradekit.domain.changes import Changes
+from tradekit.domain.checks import lacks_feature
 from tradekit.domain.errors import BadInput, NotFound, NotPermitted, OrderDenied, RuleRefused, TradekitError
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import Order, OrderType, Side
 from tradekit.domain.replies import Priority, Reply
-from tradekit.domain.risk import Check, OrderRequest, lacks_feature
+from tradekit.domain.risk import Check, OrderRequest
 from tradekit.domain.rules import rule_of, source_label
 from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Delivery, Outcome, Signal, Subscription, signal_cause

@@ -6,6 +6,7 @@ import msgspec
 
 from tradekit.domain.amounts import ONE, round_down
 from tradekit.domain.changes import Changes, together
+from tradekit.domain.checks import assess
 from tradekit.domain.errors import Duplicate, NotFound, OrderDenied
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import (
@@ -22,7 +23,7 @@ from tradekit.domain.orders import (
     venue_of,
 )
 from tradekit.domain.replies import Priority, Reply
-from tradekit.domain.risk import Case, Check, Denial, OrderRequest, assess, reservation
+from tradekit.domain.risk import Case, Check, Denial, OrderRequest, reservation
 from tradekit.domain.sessions import SessionState, SessionStatus, replace_order
 from tradekit.domain.signals import Signal
 from tradekit.domain.triggers import trigger_at

@@ -6,8 +6,9 @@ import msgspec
 
 from tradekit.domain.amounts import round_down
 from tradekit.domain.changes import Changes, together
+from tradekit.domain.checks import assess
 from tradekit.domain.orders import CONDITIONAL, Bracket, Order, OrderState, OrderType, Side
-from tradekit.domain.risk import Case, Check, OrderRequest, assess, reservation
+from tradekit.domain.risk import Case, Check, OrderRequest, reservation
 from tradekit.domain.sessions import SessionState, find_order, on_account, replace_order
 from tradekit.domain.triggers import is_better
 from tradekit.domain.usage import release

@@ -13,7 +13,7 @@ import msgspec
 
 from tradekit.adapters.sql import writer
 from tradekit.adapters.sql.writer import SqliteWriter
-from tradekit.domain import risk
+from tradekit.domain import checks
 from tradekit.domain.audit import GENESIS, link
 from tradekit.domain.changes import NOTHING, Changes, together
 from tradekit.domain.errors import ExchangeUnavailable
@@ -172,17 +172,17 @@ def state_before_commit() -> Any:
 
 def entries_while_unresolved() -> Any:
     """The check for an order of unknown fate is left out."""
-    return _patched((risk, "ENTRY_CHECKS", tuple(check for check in risk.ENTRY_CHECKS if check is not risk._resolved)))
+    return _patched((checks, "ENTRY_CHECKS", tuple(check for check in checks.ENTRY_CHECKS if check is not checks._resolved)))
 
 
 def maintenance_admits_entries() -> Any:
     """The check for maintenance is left out."""
-    return _patched((risk, "ENTRY_CHECKS", tuple(check for check in risk.ENTRY_CHECKS if check is not risk._maintenance)))
+    return _patched((checks, "ENTRY_CHECKS", tuple(check for check in checks.ENTRY_CHECKS if check is not checks._maintenance)))
 
 
 def maintenance_stops_exits() -> Any:
     """The check for maintenance is made for exits as well."""
-    return _patched((risk, "EXIT_CHECKS", (risk._maintenance, *risk.EXIT_CHECKS)))
+    return _patched((checks, "EXIT_CHECKS", (checks._maintenance, *checks.EXIT_CHECKS)))
 
 
 def audit_without_a_chain() -> Any:
@@ -212,8 +212,8 @@ def adjust_while_in_flight() -> Any:
 
 def entries_before_the_comparison() -> Any:
     """Entries are let in while the account has not been compared since the start."""
-    kept = tuple(check for check in risk.ENTRY_CHECKS if check is not risk._session_active)
-    return _patched((risk, "ENTRY_CHECKS", kept))
+    kept = tuple(check for check in checks.ENTRY_CHECKS if check is not checks._session_active)
+    return _patched((checks, "ENTRY_CHECKS", kept))
 
 
 def exits_do_not_shrink() -> Any:
