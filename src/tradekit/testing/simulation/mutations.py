@@ -172,12 +172,12 @@ def state_before_commit() -> Any:
 
 def entries_while_unresolved() -> Any:
     """The check for an order of unknown fate is left out."""
-    return _patched((checks, "ENTRY_CHECKS", tuple(check for check in checks.ENTRY_CHECKS if check is not checks._resolved)))
+    return _patched((checks, "ENTRY_CHECKS", tuple(each for each in checks.ENTRY_CHECKS if each is not checks._resolved)))
 
 
 def maintenance_admits_entries() -> Any:
     """The check for maintenance is left out."""
-    return _patched((checks, "ENTRY_CHECKS", tuple(check for check in checks.ENTRY_CHECKS if check is not checks._maintenance)))
+    return _patched((checks, "ENTRY_CHECKS", tuple(each for each in checks.ENTRY_CHECKS if each is not checks._maintenance)))
 
 
 def maintenance_stops_exits() -> Any:
@@ -212,7 +212,7 @@ def adjust_while_in_flight() -> Any:
 
 def entries_before_the_comparison() -> Any:
     """Entries are let in while the account has not been compared since the start."""
-    kept = tuple(check for check in checks.ENTRY_CHECKS if check is not checks._session_active)
+    kept = tuple(each for each in checks.ENTRY_CHECKS if each is not checks._session_active)
     return _patched((checks, "ENTRY_CHECKS", kept))
 
 
