@@ -27,9 +27,9 @@ def install_locked(session: nox.Session, *locks: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the test suite; arguments after ``--`` go to pytest."""
+    """Run the test suite, a file at a time on each processor; arguments after ``--`` go to pytest."""
     install_locked(session, LOCK, DATA_LOCK)
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session

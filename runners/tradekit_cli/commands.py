@@ -43,7 +43,7 @@ class DemoVenue(StrEnum):
     LOOPBACK = "loopback"
 
 
-users = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the users.")
+users = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the users, and give them plans and roles.")
 config = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the settings.")
 db = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after the database.")
 

@@ -57,6 +57,7 @@ SHORT = base64.b64encode(b"short-canary").decode()
         (f"a:{OLD} a:{NEW}", "holds the key a twice"),
         (f"%%:{OLD}", "key 1: its name"),
     ],
+    ids=["empty", "blank", "short", "second-short", "not-base64", "twice", "name-twice", "bad-name"],
 )
 def test_a_key_file_is_read_strictly_and_never_shown(text: str, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem) as refused:

@@ -225,7 +225,7 @@ def test_panic_sells_what_open_sells_hold_back_once_they_are_gone() -> None:
     assert after.state.session.status is SessionStatus.PAUSED
 
 
-@pytest.mark.parametrize("state", list(TERMINAL))
+@pytest.mark.parametrize("state", sorted(TERMINAL))
 def test_nothing_follows_an_end(state: OrderState) -> None:
     assert not any(may_become(state, other) for other in OrderState)
 

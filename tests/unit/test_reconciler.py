@@ -11,7 +11,7 @@ import pytest
 from tests.engine.engine_support import until
 from tests.unit.test_reconciliation import an_account
 from tradekit.adapters.system import SystemClock
-from tradekit.domain.errors import ExchangeUnavailable
+from tradekit.domain.errors import ExchangeUnavailable, StorageFailed
 from tradekit.domain.orders import OrderState, Side
 from tradekit.domain.sessions import SessionState, SessionStatus
 from tradekit.engine import reconciler as module
@@ -253,3 +253,25 @@ async def test_what_the_comparison_wants_known_is_asked_and_what_is_over_here_is
         await until(lambda: gone.client_order_id in office.gateway.resolved)
         assert not office.reconciler.settled(1, LIVE)
         assert office.gateway.canceled == []
+
+
+async def test_a_user_who_could_not_be_told_is_told_later_and_nobody_else_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradekit.engine.reconciler.RETRY_S", 0.02)
+    async with an_office() as office:
+        office.knows(1)
+        tell, failures = office.reconciler._tell, 2
+
+        async def fail_at_first(*words: Any) -> None:
+            nonlocal failures
+            failures -= 1
+            if failures >= 0:
+                raise StorageFailed(reason="the disk is full")
+            await tell(*words)
+
+        monkeypatch.setattr(office.reconciler, "_tell", fail_at_first)
+        office.reconciler.ask(1, LIVE)
+        start(office)
+        await until(lambda: (1, "reconcile.done") in office.told)
+        office.knows(2)
+        await until(office.settled(2))
+        assert [key for user_id, key in office.told if user_id == 1].count("reconcile.done") == 1

@@ -83,6 +83,9 @@ class Misfortunes:
             node.storage.stall(30)
             await anyio.sleep(self.faults.between(0, 3))
         node.crash(zombie=zombie)
+        if self.rates.venue_maintenance_every_s and self.faults.even():
+            # The next run finds the venue closed: its users' accounts cannot be compared.
+            await self._close()
 
     async def _stall(self) -> None:
         node = self.node()

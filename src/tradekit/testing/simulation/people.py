@@ -31,6 +31,7 @@ _ACTIONS: tuple[tuple[int, str], ...] = (
     (4, "trail"),
     (3, "dip"),
     (6, "amend"),
+    (5, "reprice"),
     (13, "ask"),
     (6, "subscribe"),
     (2, "unsubscribe"),
@@ -111,6 +112,9 @@ class Person:
         delay_s = 90.0 if luck > 0.97 else round(0.5 + 8 * self._random.random(), 3)
         loop = asyncio.get_running_loop()
         loop.call_later(delay_s, self.say, "!" + choice)
+        if self.trades_live and self._random.random() < 0.3:
+            # While what was confirmed is on its way.
+            loop.call_later(delay_s + round(0.1 + 0.3 * self._random.random(), 3), self.say, "/reconcile")
         if self._random.random() < 0.05:
             # An impatient finger.
             loop.call_later(delay_s + 0.2, self.say, "!" + choice)
@@ -161,6 +165,11 @@ class Person:
             self.say(self._limit(symbol) if self._random.random() < 0.5 else self._refused(symbol))
             self.say("/cancel all")
             return
+        if action == "reprice":
+            # It rests, and soon it shall rest elsewhere.
+            self.say(f"/buy {symbol} {self._quantity(symbol)} {self._away(symbol, -90, -40)}")
+            asyncio.get_running_loop().call_later(15.0, lambda: self.say(self._amend(symbol, newest=True)))
+            return
         if action == "buy" and self._random.random() < 0.25:
             # Once more, before it is known what became of the first.
             asyncio.get_running_loop().call_later(0.7, self.say, lines["buy"]())
@@ -198,8 +207,8 @@ class Person:
         trigger = self._away(symbol, 1, 60)
         return f"/stop buy {symbol} {self._quantity(symbol)} {trigger} {trigger if self._random.random() < 0.3 else ''}".strip()
 
-    def _amend(self, symbol: str) -> str:
-        order = self._random.choice(self._orders) if self._orders else "00000000"
+    def _amend(self, symbol: str, *, newest: bool = False) -> str:
+        order = (self._orders[-1] if newest else self._random.choice(self._orders)) if self._orders else "00000000"
         change = self._random.choice(("qty", "qty", "price", "trigger"))
         value = self._quantity(symbol) if change == "qty" else self._away(symbol, -60, 60)
         return f"/amend {order} {change}={value}"

@@ -43,7 +43,7 @@ class FaultRates:
     """The live venue finds our time wrong: turned away, unread."""
     partial: float = 0.1
     """Of a live order only a part fills at once, though the book would fill more."""
-    late_fill: float = 0.02
+    late_fill: float = 0.3
     """A live order that was canceled had filled in part after all."""
     invisible: float = 0.05
     """A live order does not show for the first seconds."""
@@ -52,7 +52,7 @@ class FaultRates:
     event_twice: float = 0.05
     event_swapped: float = 0.1
     """An event comes after later ones."""
-    event_lost: float = 0.05
+    event_lost: float = 0.2
     """Of the live venue's stream."""
     stream_cut_every_s: float = 3600
     """The live venue's stream is down for a while, for everybody."""
