@@ -1,6 +1,8 @@
 """The engine's promises, on the real storage and the real paper exchange."""
 
+import asyncio
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +173,37 @@ async def test_a_failed_commit_reloads_the_session_and_the_message_is_tried_agai
         await run.quiet()
         (order,) = await run.storage.orders(run.user_id("ada"))
         assert order.state is OrderState.FILLED
+        assert await run.storage.pending_inbox() == []
+
+
+async def test_a_message_whose_storing_was_denied_twice_and_took_place_once_is_handled_once(tmp_path: Path) -> None:
+    class Unsure(Wrapped):
+        tries = 0
+
+        def submit(self, changes: Changes, done: Done, *, bulk: bool = False) -> None:
+            if not changes.inbox or changes.inbox[0].text != "/buy BTC/USDT 0.01":
+                self._inner.submit(changes, done, bulk=bulk)  # type: ignore[attr-defined]
+                return
+            Unsure.tries += 1
+            denied = partial(done, StorageFailed(reason="no answer"))
+            if self.tries == 2:
+                asyncio.get_running_loop().call_soon(denied)
+                return
+            self._inner.submit(changes, (lambda _: denied()) if self.tries == 1 else done, bulk=bulk)  # type: ignore[attr-defined]
+
+    async with running(tmp_path, wrap_storage=Unsure) as run:  # type: ignore[arg-type]
+        await run.say("ada", "/start")
+        # Without a number the message waits for the storage's word before it is worked on.
+        message = Inbound(
+            source="test", message_id="a", identity=Identity("terminal", "ada"), text="/buy BTC/USDT 0.01", display_name="ada"
+        )
+        for _ in range(2):
+            with pytest.raises(StorageFailed):
+                await run.service.intake.accept([message])
+        await run.service.intake.accept([message])
+        await until(lambda: "order.filled" in run.messenger.keys("ada"))
+        await run.quiet()
+        assert len(await run.storage.orders(run.user_id("ada"))) == 1
         assert await run.storage.pending_inbox() == []
 
 

@@ -77,8 +77,8 @@ class Intake:
         self._storing: dict[tuple[str, str], list[Callable[[Exception | None], None]]] = {}
         """Keys with the storage, and who else waits for its answer."""
         self._failed: set[int] = set()
-        self._doubtful: dict[tuple[str, str], int] = {}
-        """Inbox ids of messages that were to be worked on once stored, and whose storing was not confirmed."""
+        self._doubtful: dict[tuple[str, str], list[int]] = {}
+        """Inbox ids of messages that were to be worked on once stored, and whose storing was not confirmed: one for every try."""
         self._wake = anyio.Event()
         self.on_doubt: Callable[[], None] = lambda: None
         """Told that an answer to a sender may be stored although its commit was not confirmed."""
@@ -171,12 +171,13 @@ class Intake:
             return None
         if isinstance(error, Duplicate):
             self._telemetry.count("inbox.repeated")
-            if (inbox_id := self._doubtful.pop(key, None)) is not None:
+            # Which of the tries was stored is not known: the storage shows it.
+            for inbox_id in self._doubtful.pop(key, ()):
                 self._failed_later(inbox_id)
             return None
         self._recent.pop(key, None)
         if later is not None:
-            self._doubtful[key] = later.inbox_id
+            self._doubtful.setdefault(key, []).append(later.inbox_id)
         return error
 
     def _dispatch(self, row: InboxMessage) -> None:
