@@ -151,7 +151,10 @@ def simulate(
     hours: Annotated[float, typer.Option(min=0.01, help="Simulated time")] = 24,
     seed: Annotated[int, typer.Option(help="Seed of everything that happens")] = 1,
     faults: Annotated[
-        str, typer.Option(metavar="all|none|LIST", help="What may go wrong; LIST has commas, an unknown name lists them all")
+        str,
+        typer.Option(
+            metavar="all|none|LIST", help="What may go wrong; LIST: names with commas, those of demo and more, as an unknown one shows"
+        ),
     ] = "all",
     trace: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every step to this file", show_default=False)] = None,
     as_json: Json = False,

@@ -91,6 +91,7 @@ def test_a_role_is_given_and_shown(service: Up) -> None:
     assert told(service.data, "users", "role", "terminal:ada", "admin") == {"user_id": 1, "role": "admin"}
     assert told(service.data, "users", "list")[0]["user"]["role"] == "admin"
     assert "paper: halted" in chat(service.data, "ada", "/halt paper", "/allow paper")
+    assert "There is no user “999”" in chat(service.data, "ada", "/halt 999")
     assert run(service.data, "users", "role", "1", "USER").stdout == "User 1 is user now.\n"
     assert "You may not use /halt" in chat(service.data, "ada", "/halt paper")
 
@@ -152,3 +153,13 @@ def test_trading_is_halted_without_a_service_while_no_venue_answers(tmp_path: Pa
     assert "alert" not in done.stderr
     listed = tradekit("controls", "--json", "--data", tmp_path / "data", cwd=tmp_path, **settings)
     assert [each["scope"] for each in json.loads(listed.stdout)] == ["binance"]
+
+
+def test_a_user_is_halted_by_identity_and_a_number_of_nobody_is_refused(service: Up) -> None:
+    assert told(service.data, "halt", "terminal:ada") == {"scope": "user:1", "state": "halted"}
+    assert told(service.data, "allow", "1") == {"scope": "user:1", "state": "normal"}
+    for nobody in ("999", "user:999", "terminal:nobody"):
+        done = run(service.data, "halt", nobody)
+        assert (done.exit_code, done.stdout) == (errors.FAILURE, ""), done.output
+        assert "nobody" in done.stderr.lower()
+    assert told(service.data, "controls") == []

@@ -1,13 +1,17 @@
 """What goes wrong at a live venue, one thing at a time, and the names of faults."""
 
 import json
+import re
+from pathlib import Path
 
 import attrs
 import pytest
 
-from tests.simulation.test_invariants_hold import told
+from tests.simulation.worlds import told
 from tradekit.domain.errors import BadInput
 from tradekit.testing.simulation import FAULTS, NO_FAULTS, FaultRates, Plan, Report, faults_named, simulate
+from tradekit_cli.demo.loopback import FAULTS as DEMO_FAULTS
+from tradekit_cli.demo.loopback import HANG
 from tradekit_cli.simulate import run
 
 AT_THE_VENUE = (
@@ -72,6 +76,16 @@ def test_a_list_is_what_it_names() -> None:
     chosen = faults_named("lost-answer, event-lost")
     assert {field for field in FAULTS.values() if getattr(chosen, field)} == {"lost_answer", "event_lost"}
     assert faults_named("crash-is-zombie").crash_every_s == FaultRates().crash_every_s
+
+
+def test_a_demo_calls_the_faults_that_it_shares_by_the_same_names() -> None:
+    assert {*DEMO_FAULTS, HANG} <= set(FAULTS)
+
+
+def test_every_fault_is_in_the_reference() -> None:
+    reference = Path(__file__).parents[2].joinpath("docs/reference/cli.md").read_text(encoding="utf-8")
+    section = reference.partition("\n## A simulation\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([a-z-]+)`", section.partition("|---|")[2])) == set(FAULTS)
 
 
 @pytest.mark.parametrize("names", ["lost-answers", "lost-answer,", "lost-answer,all", ""])

@@ -1,6 +1,6 @@
 """Small worlds in which much goes wrong."""
 
-from tradekit.testing.simulation import FaultRates, Plan
+from tradekit.testing.simulation import FaultRates, Plan, Report
 
 HARSH = FaultRates(
     commit_fails=0.02,
@@ -11,12 +11,14 @@ HARSH = FaultRates(
     error_before=0.03,
     error_after=0.03,
     rate_limit=0.02,
+    clock=0.01,
     partial=0.3,
     invisible=0.15,
-    late_fill=0.05,
-    late_trades=0.05,
+    late_fill=0.3,
+    late_trades=0.15,
     event_twice=0.3,
-    event_lost=0.2,
+    event_swapped=0.3,
+    event_lost=0.5,
     hang_every_s=500,
     ban_every_s=1000,
     venue_maintenance_every_s=1000,
@@ -26,6 +28,7 @@ HARSH = FaultRates(
     halt_every_s=500,
     crash_every_s=400,
     crash_is_zombie=0.6,
+    crash_is_drain=0.4,
     storage_stalls_every_s=300,
     maintenance_every_s=600,
 )
@@ -39,3 +42,9 @@ def harsh(seed: int) -> Plan:
 def usual(seed: int) -> Plan:
     """Fifty people for an hour."""
     return Plan(users=50, hours=1, seed=seed, action_every_s=1200)
+
+
+def told(report: Report) -> str:
+    """Whatever was violated, and what to run again."""
+    violations = "\n".join(f"  {found.invariant} at {found.at_s} s: {found.detail}" for found in report.violations)
+    return f"seed {report.seed}, {report.users} users, {report.hours:g} h:\n{violations}"

@@ -278,3 +278,9 @@ def test_every_command_answers_without_arguments(chat: Chat, name: str) -> None:
     assert user is not None
     chat.state = replace(chat.state, user=replace(user, role=Role.OWNER))
     assert chat.says(f"/{name}")
+
+
+def test_a_ladder_that_was_taken_away_is_off(chat: Chat) -> None:
+    chat.says("/settings take_profits 3%:50,6%")
+    assert "take_profits = off" in chat.says("/settings take_profits off")
+    assert "symbols = all" in chat.says("/settings symbols all")

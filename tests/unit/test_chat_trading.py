@@ -55,7 +55,7 @@ def test_a_limit_order_takes_options(chat: Chat) -> None:
         ("/buy btc", "The quantity is missing."),
         ("/buy btc 1e999", "The quantity “1e999” is not a number."),
         ("/buy btc NaN", "The quantity “NaN” is not a number."),
-        ("/buy btc -1", "The quantity “-1” is not a number."),
+        ("/buy btc -1", "The quantity “-1” is below zero."),
         ("/buy btc 0,01", "use a point, as in 0.01"),
         ("/buy btc 0", "The quantity “0” is zero."),
         ("/buy btc " + "9" * 40, "has more than 28 digits"),
@@ -313,3 +313,14 @@ def test_a_sixth_entry_of_a_free_user_hears_the_limit_and_the_reset_in_their_zon
 )
 def test_exits_go_to_the_head_of_the_lane(text: str, expected: LaneClass) -> None:
     assert lane_class(text) is expected
+
+
+def test_panic_tells_of_orders_that_waited_here(chat: Chat) -> None:
+    chat.says("/stop buy BTC/USDT 0.01 70000")
+    assert "Canceling 1 order, selling 0 positions" in chat.says("/panic")
+    assert chat.state.orders == ()
+
+
+def test_a_number_below_zero_is_called_that(chat: Chat) -> None:
+    assert "is below zero" in chat.says("/buy BTC/USDT -1")
+    assert "use a number above zero" in chat.says("/buy BTC/USDT 0.01 sl=-2%")

@@ -16,6 +16,7 @@ MONEY_STEP = Decimal("0.00000001")
 """Every flow of the ledger is rounded once to this step."""
 
 _PLAIN = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", re.ASCII)
+_NEGATIVE = re.compile(r"[-\u2212][0-9]+(?:\.[0-9]+)?", re.ASCII)
 
 
 def parse_amount(text: str, name: str = "amount") -> Decimal:
@@ -24,6 +25,8 @@ def parse_amount(text: str, name: str = "amount") -> Decimal:
     :raises BadInput: not plain digits (signs, exponents, NaN and letters of other scripts are refused), zero, or more than 28 digits.
     """
     stripped = text.strip()
+    if _NEGATIVE.fullmatch(stripped):
+        raise BadInput(field=name, value=_shown(text), problem="is below zero", hint="use a number above zero, as in 0.01")
     if not _PLAIN.fullmatch(stripped):
         hint = "use a point, as in 0.01" if re.fullmatch(r"[0-9]+,[0-9]+", stripped, re.ASCII) else "use plain digits, as in 0.01"
         raise BadInput(field=name, value=_shown(text), problem="is not a number", hint=hint)

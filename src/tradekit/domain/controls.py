@@ -38,6 +38,12 @@ def user_scope(user_id: int) -> str:
     return f"user:{user_id}"
 
 
+def user_of(scope: str) -> int | None:
+    """The number of the user whose scope this is; None of others."""
+    kind, _, number = scope.partition(":")
+    return int(number) if kind == "user" and number.isdecimal() else None
+
+
 def state_of(controls: Controls, venue: str, user_id: int) -> GlobalState:
     """The strictest of what holds everywhere, at the venue, and for the user."""
     if not controls:

@@ -39,10 +39,15 @@ def control(scope: str, state: GlobalState, reason: str, by: str, now_ms: int) -
     return Changes(controls=(Control(scope=scope, state=state, reason=clean, by=by, changed_ms=now_ms),), audit=(entry,))
 
 
+def is_operator(state: SessionState) -> bool:
+    """Whether this user may control trading."""
+    return state.user is not None and state.user.role in OPERATORS and state.user.status is UserStatus.ACTIVE
+
+
 def set_by_user(state: SessionState, scope: str, wanted: GlobalState, reason: str, ctx: Context) -> Decision:
     """An operator's word in a chat. The result is the scope; the error is NotPermitted for others, BadInput for an unknown scope."""
     user = need_user(state)
-    if user.role not in OPERATORS or user.status is not UserStatus.ACTIVE:
+    if not is_operator(state):
         return refused(state, NotPermitted(action="control trading", needs="the admin role"))
     try:
         scope = read_scope(scope, ctx)

@@ -9,6 +9,8 @@ from tradekit.domain.errors import BadInput
 from tradekit.domain.orders import Bracket, TakeProfit
 
 RUNGS_MAX = 10
+TARGET_PCT_MAX = Decimal(1000)
+"""Whoever writes more than this means a price."""
 TIME_MAX_S = 90 * 86_400
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400}
 _TIME = re.compile(r"(\d{1,8})\s*(s|m|min|h|d)?", re.ASCII)
@@ -47,7 +49,7 @@ def parse_distance(name: str, text: str) -> Decimal:
     """
     value = parse_amount(text.strip().removesuffix("%"), name)
     if value >= HUNDRED:
-        raise BadInput(field=name, value=text[:40], problem="must be below 100 percent", hint="as in 2%")
+        raise BadInput(field=name, value=text[:40], problem="is a distance in percent, below 100", hint="as in 2%; for a price: /stop")
     return value
 
 
@@ -70,12 +72,20 @@ def parse_ladder(name: str, text: str) -> tuple[TakeProfit, ...]:
         else:
             raise BadInput(field=name, value=text[:40], problem="only the last rung may leave out its share", hint="as in 3%:50,6%")
         total += size
-        rungs.append(TakeProfit(parse_amount(distance.strip().removesuffix("%"), name), size))
+        rungs.append(TakeProfit(_target(name, distance.strip()), size))
     if total > HUNDRED or any(rung.share_pct <= 0 for rung in rungs):
         raise BadInput(field=name, value=text[:40], problem="has shares that do not add up to 100 or less", hint="as in 3%:50,6%:50")
     if any(low.distance_pct >= high.distance_pct for low, high in pairwise(rungs)):
         raise BadInput(field=name, value=text[:40], problem="needs its rungs nearest first", hint="as in 3%:50,6%:50")
     return tuple(rungs)
+
+
+def _target(name: str, text: str) -> Decimal:
+    value = parse_amount(text.removesuffix("%"), name)
+    if value > TARGET_PCT_MAX:
+        problem = f"is a distance in percent, at most {TARGET_PCT_MAX}"
+        raise BadInput(field=name, value=text[:40], problem=problem, hint="as in 3%; for a price: /target")
+    return value
 
 
 def parse_time(name: str, text: str) -> int:

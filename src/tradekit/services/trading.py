@@ -233,20 +233,22 @@ def close(
 def panic(state: SessionState, ctx: Context) -> Decision:
     """Pause entries, cancel every open order and sell every position at market.
 
-    What open sell orders hold back is sold once their cancellation is confirmed. The result is (canceled, sold) as tuples of orders.
+    What open sell orders hold back is sold once their cancellation is confirmed. The result is (canceled, sold) as tuples of orders,
+    those that waited here among them.
     """
     need_user(state)
     state = replace(state, session=replace(state.session, status=SessionStatus.PAUSED, flattening=True))
     parts: list[Changes] = [Changes(audit=(audit(state, ctx, "user", "session.panic", ""),))]
     canceled: tuple[Order, ...] = ()
+    asked: tuple[Order, ...] = ()
     cancelable = tuple(order for order in state.orders if may_cancel(order))
     if cancelable:
         decision = cancel_these(state, cancelable, ctx)
-        state, canceled = decision.state, decision.cancel
+        state, canceled, asked = decision.state, decision.result, decision.cancel
         parts.append(decision.changes)
     flattened = flatten(state, ctx, cause=ctx.cause)
     return replace(
-        flattened, changes=together(*parts, flattened.changes), cancel=(*canceled, *flattened.cancel), result=(canceled, flattened.submit)
+        flattened, changes=together(*parts, flattened.changes), cancel=(*asked, *flattened.cancel), result=(canceled, flattened.submit)
     )
 
 

@@ -2,31 +2,47 @@
 
 from tradekit.chat.command import Command, Request, answered
 from tradekit.chat.confirm import ask
-from tradekit.domain.controls import EVERYWHERE, GlobalState
+from tradekit.domain.controls import EVERYWHERE, GlobalState, user_of
+from tradekit.domain.errors import NotFound
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.replies import Reply
 from tradekit.services import controls
-from tradekit.services.decisions import Decision
+from tradekit.services.decisions import Context, Decision, Read
 
 
-def halt(request: Request) -> Decision:
+def halt(request: Request) -> Decision | Read:
     """No entries, and resting entries are taken back; exits work."""
     return _set(request, GlobalState.HALTED)
 
 
-def reduce(request: Request) -> Decision:
+def reduce(request: Request) -> Decision | Read:
     """No entries; exits work, resting orders stay."""
     return _set(request, GlobalState.REDUCING)
 
 
-def allow(request: Request) -> Decision:
+def allow(request: Request) -> Decision | Read:
     """Entries again."""
     return _set(request, GlobalState.NORMAL)
 
 
-def _set(request: Request, state: GlobalState) -> Decision:
+def _set(request: Request, state: GlobalState) -> Decision | Read:
     if not request.args:
         return _list(request)
+    scope = controls.read_scope(request.arg(0), request.ctx) if controls.is_operator(request.state) else ""
+    number = user_of(scope)
+    if number is None:
+        return _set_known(request, state)
+
+    def then(found: object, ctx: Context) -> Decision:
+        del ctx
+        if found is None:
+            raise NotFound(kind="user", name=str(number))
+        return _set_known(request, state)
+
+    return Read(query=lambda reader: reader.user(number), then=then)
+
+
+def _set_known(request: Request, state: GlobalState) -> Decision:
     reason = " ".join(request.args[1:])
     decision = controls.set_by_user(request.state, request.arg(0), state, reason, request.ctx)
     if decision.error is not None:

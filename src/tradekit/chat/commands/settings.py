@@ -56,11 +56,11 @@ def risk(request: Request) -> Decision:
 
 def _list(request: Request, key: str, names: tuple[str, ...], buttons: ButtonRows) -> Decision:
     chosen = request.state.settings
-    rows = tuple({"name": name, "value": value_text(getattr(chosen, name)), "about": f"setting.{name}"} for name in names)
+    rows = tuple({"name": name, "value": value_text(name, getattr(chosen, name)), "about": f"setting.{name}"} for name in names)
     return request.say(key, rows=rows, buttons=buttons)
 
 
-def value_text(value: object) -> str:
+def value_text(name: str, value: object) -> str:
     """A setting as it would be typed."""
     if isinstance(value, bool):
         return "on" if value else "off"
@@ -69,7 +69,7 @@ def value_text(value: object) -> str:
     if isinstance(value, tuple) and value and isinstance(value[0], TakeProfit):
         return ladder_words(value)
     if isinstance(value, tuple):
-        return listed(value) or "all"
+        return listed(value) or ("all" if name == "symbols" else "off")
     return "off" if value is None else str(value)
 
 
@@ -89,7 +89,7 @@ def _change(request: Request) -> Decision:
     if decision.error is not None:
         return decision
     now = getattr(decision.state.settings, name)
-    args = {"name": name, "value": value_text(now), "about": f"setting.{name}"}
+    args = {"name": name, "value": value_text(name, now), "about": f"setting.{name}"}
     key = "settings.zone_changed" if name == "time_zone" else "settings.changed"
     return answered(decision, Reply(key=key, args=args | _day_end(request)))
 

@@ -1,21 +1,23 @@
 """What a service keeps in memory, counted."""
 
 import gc
+from collections import deque
 from types import FunctionType, ModuleType
 from typing import Any
 
 from tradekit.engine.service import Service
 
 _NOT_KEPT = (type, ModuleType, FunctionType)
-_OURS = "tradekit.testing."
+_CONTAINERS = (dict, list, tuple, set, frozenset, deque)
 
 
 def footprint(service: Service) -> int:
-    """Objects that the parts of the engine hold, however deep. What belongs to the test kit is left out, and with it the storage.
+    """Objects and entries of containers that the parts of the engine hold, however deep. The test kit and the storage are left out.
 
     Costs time: a sample now and then, not every step.
     """
     seen: set[int] = set()
+    entries = 0
     waiting: list[Any] = [
         part
         for name, part in vars(service).items()
@@ -26,15 +28,18 @@ def footprint(service: Service) -> int:
         if id(kept) in seen or isinstance(kept, _NOT_KEPT) or not _is_engine(kept):
             continue
         seen.add(id(kept))
+        if isinstance(kept, _CONTAINERS):
+            # A number or a word in a dictionary is no object of its own.
+            entries += len(kept)
         waiting += gc.get_referents(kept)
-    return len(seen)
+    return len(seen) + entries
 
 
 def _is_engine(kept: Any) -> bool:
     """Containers, and objects of the engine, its services and its domain: neither the loop and its tasks nor the simulated world."""
     module = type(kept).__module__
     if module == "builtins":
-        return isinstance(kept, (dict, list, tuple, set, frozenset))
+        return isinstance(kept, _CONTAINERS)
     if module == "collections":
         return True
     return module.startswith(("tradekit.engine.", "tradekit.domain.", "tradekit.services.", "tradekit.ports."))

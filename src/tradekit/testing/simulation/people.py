@@ -45,7 +45,8 @@ _ACTIONS: tuple[tuple[int, str], ...] = (
     (4, "regret"),
 )
 
-_LIVE_ACTIONS: tuple[tuple[int, str], ...] = (*_ACTIONS, (4, "account"), (4, "reconcile"), (1, "mode"))
+_LIVE_ACTIONS: tuple[tuple[int, str], ...] = (*_ACTIONS, (30, "rest"), (4, "account"), (4, "reconcile"), (1, "mode"))
+"""Only what rests at a venue has events of its own, and can fill although it was taken back."""
 _ORDER_KEYS = frozenset({"order.accepted", "order.held", "order.submitted"})
 _EXITS = ("sl=0.3%", "sl=1%", "tp=0.4%", "tp=0.3%:50,0.8%:30,2%", "trail=0.5%", "exit=15m", "exit=2h")
 
@@ -170,11 +171,20 @@ class Person:
             self.say(f"/buy {symbol} {self._quantity(symbol)} {self._away(symbol, -90, -40)}")
             asyncio.get_running_loop().call_later(15.0, lambda: self.say(self._amend(symbol, newest=True)))
             return
+        if action == "rest":
+            # Some are reached by the price, some taken back in time, and of some nobody knows.
+            self.say(f"/buy {symbol} {self._quantity(symbol)} {self._away(symbol, -60, -2)}")
+            if self._random.random() < 0.6:
+                asyncio.get_running_loop().call_later(round(20 + 100 * self._random.random(), 3), self._take_back)
+            return
         if action == "buy" and self._random.random() < 0.25:
             # Once more, before it is known what became of the first.
             asyncio.get_running_loop().call_later(0.7, self.say, lines["buy"]())
         self._paused = action in {"pause", "panic"} or (self._paused and action != "resume")
         self.say(lines[action]())
+
+    def _take_back(self) -> None:
+        self.say(f"/cancel {self._orders[-1] if self._orders else 'all'}")
 
     def _quantity(self, symbol: str) -> str:
         spent = Decimal(self._random.randrange(5, 1500))

@@ -47,7 +47,7 @@ class FaultRates:
     """A live order that was canceled had filled in part after all."""
     invisible: float = 0.05
     """A live order does not show for the first seconds."""
-    late_trades: float = 0.02
+    late_trades: float = 0.1
     """A question about a live order fails, as its fills do not show yet."""
     event_twice: float = 0.05
     event_swapped: float = 0.1
