@@ -244,7 +244,7 @@ def _write(request: Request, report: Report, series: list[Series]) -> list[Path]
 
 
 def _text(report: Report) -> str:
-    head = f"{report.title} on {', '.join(report.symbols)}: {report.bars} bars of {report.timeframe_s} s, {report.period()}\n"
+    head = f"{report.title} on {', '.join(report.symbols)}: {report.bars} bars of {span(report.timeframe_s)}, {report.period()}\n"
     parts = [head, table(("", ""), rows(report.metrics)).lstrip("\n")]
     if report.skipped:
         parts.append("\nSignals without an order: " + ", ".join(f"{reason} {count}" for reason, count in report.skipped.items()))
@@ -263,7 +263,7 @@ def _trades(report: Report) -> str:
             f"{trade.entry_price:f}",
             f"{datetime.fromtimestamp(trade.exit_ms / 1000, UTC):%Y-%m-%d %H:%M}",
             f"{trade.exit_price:f}",
-            f"{trade.quantity:f} {trade.symbol}",
+            f"{trade.quantity:f} {trade.symbol.partition('/')[0]}",
             f"{trade.pnl:+.2f}",
             percent(trade.return_pct),
         ]

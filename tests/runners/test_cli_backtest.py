@@ -206,7 +206,7 @@ ROWS = [f"{1_500_001_200 + number * 3600},100,101,99,100,5" for number in range(
 @pytest.mark.parametrize(
     ("rows", "line", "fix"),
     [
-        ([*ROWS[:20], *ROWS[25:]], "line 21: after it 5 bars of 3600 s are missing, from 2017-07-14 22:00", "--allow-gaps"),
+        ([*ROWS[:20], *ROWS[25:]], "line 21: after it 5 bars of 3600 s are missing, between the bars of 2017-07-14 22:00", "--allow-gaps"),
         ([*ROWS[:20], *ROWS[19:]], "line 22: time 1500069600 is there twice", "Keep one bar per time"),
         ([*ROWS[:20], *ROWS[10:]], "line 22: time 1500037200 comes after", "Sort the bars"),
         ([*ROWS[:20], ROWS[20].replace(",99,", ",-99,"), *ROWS[21:]], "line 22: low is negative: '-99'", "Prices are above zero"),

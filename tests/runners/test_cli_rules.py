@@ -31,7 +31,7 @@ def test_every_indicator_is_listed() -> None:
 
 def test_a_text_is_read_into_words_and_data() -> None:
     said = run("check", "BUY when rsi<30").stdout
-    assert said.startswith("buy when rsi(14) < 30\n\nBUY on the bar on which rsi(14) is below 30\n")
+    assert said.startswith("buy when rsi(14) < 30\n\nBUY on the first bar on which rsi(14) is below 30\n")
     data = json.loads(run("check", "BUY when rsi<30", "--json").stdout)
     assert msgspec.convert(data["rule"], Rule, strict=False) == parse_rule("buy when rsi(14) < 30")
     assert data["source"].startswith("rule:")

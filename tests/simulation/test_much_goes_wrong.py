@@ -10,7 +10,7 @@ from tradekit.testing.simulation.plan import name_of
 
 SEEDS = int(os.environ.get("TRADEKIT_SIMULATION_SEEDS", "10"))
 """``nox -s simulation`` runs more."""
-RARE = frozenset({"send-blocked", "clock-jump", "read-fails", "late-fill", "clock"})
+RARE = frozenset({"send-blocked", "clock-jump", "late-fill", "late-trades", "event-lost", "crash-is-drain"})
 """Too rare for so few seeds; each alone is tested for itself."""
 
 

@@ -37,3 +37,10 @@ def test_one_kind_of_misfortune_alone_breaks_nothing(misfortune: str) -> None:
     report = simulate(Plan(users=9, hours=0.2, seed=12, action_every_s=30, faults=rates))
     assert not report.violations, told(report)
     assert sum(report.faults.values()) > 1
+
+
+def test_stopping_in_good_order_alone_breaks_nothing() -> None:
+    rates = attrs.evolve(NO_FAULTS, crash_every_s=90.0, crash_is_drain=1.0)
+    report = simulate(Plan(users=9, hours=0.2, seed=13, action_every_s=30, faults=rates))
+    assert not report.violations, told(report)
+    assert report.faults["crash-is-drain"] > 1

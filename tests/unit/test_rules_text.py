@@ -246,10 +246,10 @@ def test_the_schema_describes_every_kind_of_node() -> None:
 
 def test_words_tell_the_rule_condition_by_condition() -> None:
     assert rule_words(parse_rule(EXAMPLE)) == (
-        "BUY on the bar on which all of these hold:\n"
+        "BUY on the first bar on which all of these hold:\n"
         "  ema(12) rises above ema(26)\n"
         "  rsi(14) is below 70\n"
-        "SELL on the bar on which one of these holds:\n"
+        "SELL on the first bar on which one of these holds:\n"
         "  close is below sma(50)\n"
         "  rsi(14) is above 80\n"
         "On every instrument you follow it for"

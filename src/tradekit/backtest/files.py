@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tradekit.backtest.picture import can_draw, draw
-from tradekit.backtest.report import Report, rows
+from tradekit.backtest.report import Report, rows, span
 from tradekit.backtest.series import Series
 from tradekit.domain.amounts import text_of
 from tradekit.domain.errors import DataError
@@ -56,14 +56,16 @@ def page(report: Report, picture: str = "") -> str:
     lines = [
         f"# {report.title}",
         "",
-        f"{', '.join(report.symbols)}, {report.bars} bars of {report.timeframe_s} s, {report.period()}. Orders fill at "
+        f"{', '.join(report.symbols)}, {report.bars} bars of {span(report.timeframe_s)}, {report.period()}. Orders fill at "
         + ("the next bar's open." if report.fill == "next-open" else "the closing price."),
         "",
     ]
     if picture:
         lines += [f"![Price, equity and drawdown]({picture})", ""]
     lines += ["| | |", "|---|---|", *(f"| {label} | {text} |" for label, text in rows(report.metrics)), ""]
-    lines += [f"| No order: {reason} | {count} signals |" for reason, count in report.skipped.items()]
+    if report.skipped:
+        lines += ["Signals that made no order:", "", "| why | signals |", "|---|---|"]
+        lines += [f"| {reason} | {count} |" for reason, count in report.skipped.items()]
     lines += ["", "## Trades", "", "| entry | price | exit | price | quantity | profit | |", "|---|---|---|---|---|---|---|"]
     for trade in report.trades[:TRADES_SHOWN]:
         lines.append(

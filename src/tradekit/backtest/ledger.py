@@ -6,7 +6,7 @@ from decimal import Decimal
 import attrs
 import msgspec
 
-from tradekit.domain.amounts import ZERO, money
+from tradekit.domain.amounts import DIGITS_MAX, ZERO, money
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import Fill, Side
 from tradekit.domain.portfolio import Trade
@@ -101,5 +101,6 @@ def _round_trip(trade: Trade, held: _Open) -> RoundTrip:
 
 
 def _average(quote: Decimal, base: Decimal) -> Decimal:
+    # A quotient that needs all the digits of the context was cut: nobody wants to read it, and it is not exact either.
     price = quote / base
-    return price if price * base == quote else money(price)
+    return price if len(price.as_tuple().digits) < DIGITS_MAX else money(price)

@@ -106,7 +106,10 @@ def number(value: float | None) -> str:
 
 
 def span(seconds: int) -> str:
-    """A duration in its two largest units."""
+    """A duration in its two largest units, those that are zero left out."""
     days, rest = divmod(seconds, 86_400)
     hours, minutes = rest // 3600, rest % 3600 // 60
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    if seconds < 60:
+        return f"{seconds} s"
+    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes and not days else ""]
+    return " ".join(part for part in parts if part)

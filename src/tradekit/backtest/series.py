@@ -212,7 +212,7 @@ def refuse_gaps(series: Series) -> None:
     if found:
         first, many = found[0], "at least 1000" if len(found) == 1000 else str(len(found))
         missing = f"{first.bars} bars of {series.timeframe_ms // 1000} s are missing"
-        problem = f"line {first.line}: after it {missing}, from {minute(first.after_ms)} to {minute(first.until_ms)}"
+        problem = f"line {first.line}: after it {missing}, between the bars of {minute(first.after_ms)} and {minute(first.until_ms)}"
         fix = f"fill the gaps ({many} in all), choose a period without them, or allow them (--allow-gaps) if the market was closed then"
         raise DataError(path=series.name, problem=problem, fix=fix)
 

@@ -70,7 +70,7 @@ def rule_words(rule: Rule) -> str:
     lines: list[str] = []
     for side, condition in (("BUY", rule.buy), ("SELL", rule.sell)):
         if condition is not None:
-            lines += _outline(condition, f"{side} on the bar on which ", 0)
+            lines += _outline(condition, f"{side} on the first bar on which ", 0)
     lines.append("On " + (", ".join(rule.symbols) or "every instrument you follow it for"))
     return "\n".join(lines)
 

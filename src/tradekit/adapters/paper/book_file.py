@@ -35,6 +35,8 @@ class BookFile:
         :raises SchemaMismatch: written by a newer release; the file is left as it was.
         """
         self._path = path
+        if path != ":memory:" and not Path(path).exists():
+            Path(path).touch(mode=0o600)
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
         except sqlite3.Error as error:
