@@ -30,7 +30,7 @@ from tradekit.backtest import (
 from tradekit.backtest import (
     run as run_backtest,
 )
-from tradekit.backtest.report import number, percent, rows, shown
+from tradekit.backtest.report import number, percent, rows, shown, span
 from tradekit.backtest.series import day
 from tradekit.bootstrap import open_indicators, open_recordings
 from tradekit.domain.errors import BadInput
@@ -244,7 +244,8 @@ def _write(request: Request, report: Report, series: list[Series]) -> list[Path]
 
 
 def _text(report: Report) -> str:
-    head = f"{report.title} on {', '.join(report.symbols)}: {report.bars} bars of {span(report.timeframe_s)}, {report.period()}\n"
+    quote = report.symbols[0].partition("/")[2]
+    head = f"{report.title} on {', '.join(report.symbols)}: {report.bars} bars of {span(report.timeframe_s)}, {report.period()}\n{report.sizing}; amounts are in {quote}\n"
     parts = [head, table(("", ""), rows(report.metrics)).lstrip("\n")]
     if report.skipped:
         parts.append("\nSignals without an order: " + ", ".join(f"{reason} {count}" for reason, count in report.skipped.items()))

@@ -45,7 +45,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_a_report_for_people(run, data: Path) -> None:
     done = run("ema-cross", "--data", data)
     assert done.exit_code == 0
-    assert done.stdout.startswith("EMA cross 12/26 on EUR/USD: 2400 bars of 3600 s, 2017-07-14 03:00 to ")
+    assert done.stdout.startswith("EMA cross 12/26 on EUR/USD: 2400 bars of 1 h, 2017-07-14 03:00 to ")
+    assert "\nEach entry spends 100 USD; amounts are in USD\n" in done.stdout
     for label in ("Return", "CAGR", "Sharpe", "Sortino", "Max drawdown", "Win rate", "Profit factor", "Exposure", "Fees"):
         assert f"\n{label} " in done.stdout
     assert "entry " in done.stdout

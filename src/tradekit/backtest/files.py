@@ -57,7 +57,8 @@ def page(report: Report, picture: str = "") -> str:
         f"# {report.title}",
         "",
         f"{', '.join(report.symbols)}, {report.bars} bars of {span(report.timeframe_s)}, {report.period()}. Orders fill at "
-        + ("the next bar's open." if report.fill == "next-open" else "the closing price."),
+        + ("the next bar's open. " if report.fill == "next-open" else "the closing price. ")
+        + f"{report.sizing}.",
         "",
     ]
     if picture:

@@ -9,8 +9,10 @@ from tradekit.backtest.curve import Curve
 from tradekit.backtest.ledger import RoundTrip
 from tradekit.backtest.metrics import Metrics
 from tradekit.backtest.series import minute
+from tradekit.domain.amounts import text_of
 from tradekit.domain.orders import Fill
 from tradekit.domain.portfolio import Position
+from tradekit.domain.users import Sizing, UserSettings
 
 EQUITY_POINTS_MAX = 5000
 
@@ -31,6 +33,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     fill: str
     """``next-open`` or ``close``."""
     settings: dict[str, str]
+    sizing: str
+    """For people: what an entry spends or risks."""
     metrics: Metrics
     trades: tuple[RoundTrip, ...]
     fills: tuple[Fill, ...]
@@ -52,6 +56,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             "bars": self.bars,
             "fill": self.fill,
             "settings": self.settings,
+            "sizing": self.sizing,
             "metrics": self.metrics,
             "trades": self.trades,
             "open_positions": [
@@ -65,6 +70,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def period(self) -> str:
         """From and to, for people."""
         return f"{minute(self.from_ms)} to {minute(self.to_ms)} UTC"
+
+
+def sizing_words(settings: UserSettings, quote: str) -> str:
+    """``Each entry spends 100 USDT`` and the like."""
+    size = text_of(settings.size)
+    match settings.sizing:
+        case Sizing.QUOTE_AMOUNT:
+            return f"Each entry spends {size} {quote}"
+        case Sizing.PERCENT_OF_EQUITY:
+            return f"Each entry spends {size} % of the equity"
+        case Sizing.RISK_PERCENT:
+            return f"Each entry risks {size} % of the equity"
 
 
 def rows(metrics: Metrics) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from tradekit.backtest.account import Account, parsed_settings
 from tradekit.backtest.curve import Curve
 from tradekit.backtest.market import BarMarket
 from tradekit.backtest.metrics import measure
-from tradekit.backtest.report import Report
+from tradekit.backtest.report import Report, sizing_words
 from tradekit.backtest.series import Data, Moment, Series, minute, moments, series_of
 from tradekit.backtest.venue import EXACT, BarVenue
 from tradekit.backtest.waiting import Waiting
@@ -162,6 +162,7 @@ class _Run:
             bars=sum(part.count for part in self._series),
             fill=self._options.fill.value,
             settings=dict(self._options.settings),
+            sizing=sizing_words(account.state.settings, self._series[0].symbol.partition("/")[2]),
             metrics=metrics,
             trades=tuple(trades),
             fills=tuple(account.book.fills),

@@ -35,7 +35,7 @@ class BookFile:
         :raises SchemaMismatch: written by a newer release; the file is left as it was.
         """
         self._path = path
-        if path != ":memory:" and not Path(path).exists():
+        if path != ":memory:" and Path(path).parent.is_dir():
             Path(path).touch(mode=0o600)
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
