@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -297,6 +298,9 @@ async def open_parts(settings: Settings, parts: Parts | None = None) -> AsyncIte
     clock = parts.clock or SystemClock()
     indicators = parts.indicators or open_indicators()
     strategies = open_strategies(indicators) if parts.strategies is None else parts.strategies
+    live = not settings.mock_trading and importlib.util.find_spec("ccxt") is not None
+    if live:
+        check_venues(settings)
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     budgets = Budgets(clock, parts.venue_options)
     feed = parts.feed or choose_feed(settings, clock, rehearsal=parts.rehearsal)
@@ -326,7 +330,7 @@ async def open_parts(settings: Settings, parts: Parts | None = None) -> AsyncIte
             venues=parts.venues,
             indicators=indicators,
         )
-        if not settings.mock_trading and importlib.util.find_spec("ccxt") is not None:
+        if live:
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)
             service.open_venue = partial(_open_venue, settings, service, clock, parts.venue_options, budgets, tasks)
@@ -334,6 +338,22 @@ async def open_parts(settings: Settings, parts: Parts | None = None) -> AsyncIte
             service.strategies.add(strategy)
         tune_interpreter()
         yield service
+
+
+def check_venues(settings: Settings) -> None:
+    """Make sure that keys are taken for venues that exist.
+
+    :raises ConfigurationError: ccxt does not know one of them.
+    """
+    from tradekit.adapters.ccxt.slim import venue_names
+
+    known = venue_names()
+    for name in settings.venue_names:
+        if name not in known:
+            near = get_close_matches(name, known, n=3)
+            fix = f"write {' or '.join(near)}, or leave it out" if near else "write it as ccxt does, as in binance,kraken, or leave it out"
+            problem = f"ccxt does not know a venue {name!r}"
+            raise ConfigurationError(setting="TRADEKIT_VENUES", origin=settings.origin("venues"), problem=problem, fix=fix)
 
 
 def _open_venue(

@@ -217,3 +217,11 @@ async def test_a_venue_that_goes_away_makes_prices_stale_and_comes_back(tmp_path
             await until(current)
             assert "sent" in await says(tk, "/buy BTC/USDT 0.001")
             tasks.cancel_scope.cancel()
+
+
+async def test_keys_are_not_taken_for_a_venue_that_nobody_knows(tmp_path: Path) -> None:
+    error = await refusal(tmp_path / "data", "simulated", NOBODY, mock_trading=False, venues="binance,krakn")
+    assert error.setting == "TRADEKIT_VENUES"
+    assert "'krakn'" in error.problem
+    assert error.fix.startswith("write kraken")
+    assert not (tmp_path / "data").exists()
