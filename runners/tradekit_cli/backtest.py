@@ -57,7 +57,13 @@ def backtest(
         int | None,
         typer.Option("--walk-forward", metavar="N", min=1, help="Choose on one stretch, trade the next: N times", show_default=False),
     ] = None,
-    by: Annotated[str, typer.Option(metavar="MEASURE", help="What decides which parameters are best")] = "sharpe",
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="MEASURE",
+            help="What decides which parameters are best: sharpe, sortino, return_pct, cagr_pct, profit_factor, win_rate_pct, max_drawdown_pct ...",
+        ),
+    ] = "sharpe",
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Processes of a sweep (default: one per core)", show_default=False)
     ] = None,

@@ -115,9 +115,9 @@ def _no_parameters(field: str, value: str) -> BadInput:
 def _options(request: Request) -> Options:
     models = {"exact": EXACT, "paper": MatchingModel()}
     if request.model not in models:
-        raise BadInput(field="model", value=request.model, problem="is not known", hint="exact or paper")
+        raise BadInput(field="model", value=request.model, problem="is not known", hint="write --model exact or --model paper")
     if request.fill not in set(FillAt):
-        raise BadInput(field="fill", value=request.fill, problem="is not known", hint="next-open or close")
+        raise BadInput(field="fill", value=request.fill, problem="is not known", hint="write --fill next-open or --fill close")
     return Options(
         cash=_decimal(request.cash, "cash"),
         fees=None if request.fees is None else _decimal(request.fees, "fees"),
@@ -164,7 +164,7 @@ def _sweep(request: Request, series: list[Series], options: Options, fixed: Mapp
         )
     made = [each for each in tried if each.metrics is not None]
     if len(made) < len(tried):
-        note(f"{len(tried) - len(made)} of {len(tried)} combinations make no {request.strategy}: {tried[-1].problem}")
+        note(f"{len(tried) - len(made)} of {len(tried)} combinations do not work: {next(each.problem for each in tried if each.metrics is None)}")
     if not made:
         raise BadInput(field="sweep", value=" ".join(request.sweep), problem="has no combination that works", hint="choose other values")
     if request.report is not None:
@@ -205,7 +205,8 @@ def _walk_forward(
         return
     header = ("chosen on", "traded from", "to", "parameters", "chosen", *BRIEF)
     result(table(header, [_fold(fold) for fold in folds]))
-    result(f"\nUnseen stretches together: {percent((factor - 1) * 100)} in {sum(fold.test.trades for fold in folds)} trades")
+    trades = sum(fold.test.trades for fold in folds)
+    result(f"\nUnseen stretches together: {percent((factor - 1) * 100)} in {trades} {'trade' if trades == 1 else 'trades'} that ended there")
 
 
 BRIEF = ("return", "Sharpe", "drawdown", "trades", "won", "profit factor")

@@ -93,7 +93,7 @@ def test_a_role_is_given_and_shown(service: Up) -> None:
     assert "paper: halted" in chat(service.data, "ada", "/halt paper", "/allow paper")
     assert "There is no user “999”" in chat(service.data, "ada", "/halt 999")
     assert run(service.data, "users", "role", "1", "USER").stdout == "User 1 is user now.\n"
-    assert "You may not use /halt" in chat(service.data, "ada", "/halt paper")
+    assert "You may not use /halt: it needs the role admin or owner." in chat(service.data, "ada", "/halt paper")
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def _checked(request: Request) -> Decision | Read:
     command, user = request.command, request.state.user
     if user is not None:
         if not command.allows(user.role):
-            raise NotPermitted(action=f"use /{command.name}", needs="another role")
+            raise NotPermitted(action=f"use /{command.name}", needs=f"the role {' or '.join(sorted(command.roles or ()))}")
         if user.status is not UserStatus.ACTIVE and not (command.is_exit or command.for_suspended):
             return request.say("suspended")
     if len(request.args) > command.args_max:
