@@ -28,7 +28,9 @@ def up(data: Path, **environment: str) -> Iterator[Served]:
     command = [*TRADEKIT, "up", "--port", "0", "--data", str(data)]
     started = time.perf_counter()
     with (data / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "TRADEKIT_FEED": "simulated", **environment})
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "TRADEKIT_FEED": "simulated", **environment}
+        )
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

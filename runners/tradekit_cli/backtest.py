@@ -61,7 +61,8 @@ def backtest(
         str,
         typer.Option(
             metavar="MEASURE",
-            help="What decides which parameters are best: sharpe, sortino, return_pct, cagr_pct, profit_factor, win_rate_pct, max_drawdown_pct ...",
+            help="What decides which parameters are best: sharpe, sortino, return_pct, cagr_pct, profit_factor, win_rate_pct, "
+            "max_drawdown_pct ...",
         ),
     ] = "sharpe",
     workers: Annotated[

@@ -164,7 +164,8 @@ def _sweep(request: Request, series: list[Series], options: Options, fixed: Mapp
         )
     made = [each for each in tried if each.metrics is not None]
     if len(made) < len(tried):
-        note(f"{len(tried) - len(made)} of {len(tried)} combinations do not work: {next(each.problem for each in tried if each.metrics is None)}")
+        problem = next(each.problem for each in tried if each.metrics is None)
+        note(f"{len(tried) - len(made)} of {len(tried)} combinations do not work: {problem}")
     if not made:
         raise BadInput(field="sweep", value=" ".join(request.sweep), problem="has no combination that works", hint="choose other values")
     if request.report is not None:
@@ -206,7 +207,8 @@ def _walk_forward(
     header = ("chosen on", "traded from", "to", "parameters", "chosen", *BRIEF)
     result(table(header, [_fold(fold) for fold in folds]))
     trades = sum(fold.test.trades for fold in folds)
-    result(f"\nUnseen stretches together: {percent((factor - 1) * 100)} in {trades} {'trade' if trades == 1 else 'trades'} that ended there")
+    ended = f"{trades} {'trade' if trades == 1 else 'trades'} that ended there"
+    result(f"\nUnseen stretches together: {percent((factor - 1) * 100)} in {ended}")
 
 
 BRIEF = ("return", "Sharpe", "drawdown", "trades", "won", "profit factor")
@@ -246,7 +248,8 @@ def _write(request: Request, report: Report, series: list[Series]) -> list[Path]
 
 def _text(report: Report) -> str:
     quote = report.symbols[0].partition("/")[2]
-    head = f"{report.title} on {', '.join(report.symbols)}: {report.bars} bars of {span(report.timeframe_s)}, {report.period()}\n{report.sizing}; amounts are in {quote}\n"
+    head = f"{report.title} on {', '.join(report.symbols)}: {report.bars} bars of {span(report.timeframe_s)}, {report.period()}\n"
+    head += f"{report.sizing}; amounts are in {quote}\n"
     parts = [head, table(("", ""), rows(report.metrics)).lstrip("\n")]
     if report.skipped:
         parts.append("\nSignals without an order: " + ", ".join(f"{reason} {count}" for reason, count in report.skipped.items()))

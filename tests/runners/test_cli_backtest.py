@@ -155,7 +155,7 @@ def test_a_sweep_lists_the_best_first(run, data: Path) -> None:
     assert lines[0].split()[:3] == ["fast", "slow", "return"]
     returns = [float(line.split()[2]) for line in lines[1:]]
     assert returns == sorted(returns, reverse=True)
-    assert "2 of 6 combinations make no ema-cross" in swept.stderr
+    assert "2 of 6 combinations do not work" in swept.stderr
     answer = json.loads(run("ema-cross", "--data", data, "--sweep", "fast=5,10", "--json", "--workers", "1").stdout)
     assert {row["parameters"]["fast"] for row in answer["runs"]} == {"5", "10"}
 
@@ -250,8 +250,8 @@ def test_gaps_that_are_allowed_are_reported(run, tmp_path: Path) -> None:
         (["ema-cross", "--cash", "x"], errors.FAILURE, "cash 'x' is not a number"),
         (["ema-cross", "--fees", "2"], errors.FAILURE, "fees '2' is not a fraction"),
         (["ema-cross", "--set", "size=no"], errors.FAILURE, "size 'no' is not a number"),
-        (["ema-cross", "--fill", "never"], errors.FAILURE, "next-open or close"),
-        (["ema-cross", "--model", "real"], errors.FAILURE, "exact or paper"),
+        (["ema-cross", "--fill", "never"], errors.FAILURE, "--fill next-open or --fill close"),
+        (["ema-cross", "--model", "real"], errors.FAILURE, "--model exact or --model paper"),
         (["ema-cross", "--from", "soon"], errors.FAILURE, "from 'soon' is not a date"),
         (["ema-cross", "--from", "2030-01-01"], errors.FAILURE, "the data goes from 2017-07-14 03:00".capitalize()),
         (["ema-cross", "--sweep", "fast=5:1:1"], errors.FAILURE, "is not FROM:TO:STEP"),

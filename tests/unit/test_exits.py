@@ -73,7 +73,24 @@ def test_exits_are_read_and_written_back(words: str, bracket: Bracket | None) ->
 
 
 @pytest.mark.parametrize(
-    "words", ["sl=0", "sl=100%", "sl=61000", "tp=61000", "tp=70000:50,80000", "sl=-2%", "sl=x", "sl=2 sl=3", "tp=3:60,6:60", "tp=6,3", "tp=6:50,3:50", "tp=", "exit=0", "exit=4y", "exit=99999d"]
+    "words",
+    [
+        "sl=0",
+        "sl=100%",
+        "sl=61000",
+        "tp=61000",
+        "tp=70000:50,80000",
+        "sl=-2%",
+        "sl=x",
+        "sl=2 sl=3",
+        "tp=3:60,6:60",
+        "tp=6,3",
+        "tp=6:50,3:50",
+        "tp=",
+        "exit=0",
+        "exit=4y",
+        "exit=99999d",
+    ],
 )
 def test_exits_that_make_no_sense_are_refused_with_a_hint(words: str) -> None:
     with pytest.raises(BadInput):

@@ -75,11 +75,7 @@ def cancel_entries(state: SessionState, ctx: Context) -> Decision:
         if state_of(ctx.policy.controls, venue_of(book.account), state.user_id) is not GlobalState.HALTED:
             continue
         table = on_account(state, book.account)
-        wanted = tuple(
-            order
-            for order in table.orders
-            if order.side is Side.BUY and order.state not in SENT | {OrderState.PENDING_CANCEL}
-        )
+        wanted = tuple(order for order in table.orders if order.side is Side.BUY and order.state not in SENT | {OrderState.PENDING_CANCEL})
         if wanted:
             parts.append(cancel_these(table, wanted, ctx))
             state = on_account(parts[-1].state, home)

@@ -60,9 +60,7 @@ def rungs(quantity: Decimal, ladder: tuple[TakeProfit, ...], step: Decimal, smal
     return tuple(parts)
 
 
-def protect(
-    state: SessionState, entry: Order, filled: Decimal, ctx: Context, *, late: bool = False
-) -> tuple[SessionState, Order, Changes]:
+def protect(state: SessionState, entry: Order, filled: Decimal, ctx: Context, *, late: bool = False) -> tuple[SessionState, Order, Changes]:
     """Set the exits of an entry over what has filled so far, or enlarge those that still wait; one commit with the fill.
 
     Returns the entry as well: exits that were canceled or sent since they were made are not made a second time.
