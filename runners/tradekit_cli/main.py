@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -55,6 +56,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help="A multi-user trading service. `tradekit up` starts it, `tradekit chat --as NAME` talks to it.",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from tradekit import __version__
+        from tradekit_cli.output import result
+
+        result(f"tradekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def tradekit(
+    version: Annotated[bool, typer.Option("--version", help="Print the version", is_eager=True, callback=_version)] = False,
+) -> None:
+    """What comes before a command."""
 
 
 def main() -> None:

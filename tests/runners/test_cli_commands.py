@@ -54,7 +54,7 @@ def test_every_command_says_what_it_does_and_takes_a_data_directory(run) -> None
 
 
 def test_version_as_text_and_json(run) -> None:
-    assert run("version").stdout == f"tradekit {__version__}\n"
+    assert run("version").stdout == run("--version").stdout == f"tradekit {__version__}\n"
     assert json.loads(run("version", "--json").stdout) == {"version": __version__}
 
 
