@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+BY = "sharpe"
+
 
 def backtest(
     data: Annotated[str, typer.Option("--data", metavar="[SYMBOL=]PATH[,...]", help="Recorded bars: CSV, plain or gzipped")],
@@ -64,7 +66,7 @@ def backtest(
             help="What decides which parameters are best: sharpe, sortino, return_pct, cagr_pct, profit_factor, win_rate_pct, "
             "max_drawdown_pct ...",
         ),
-    ] = "sharpe",
+    ] = BY,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Processes of a sweep (default: one per core)", show_default=False)
     ] = None,

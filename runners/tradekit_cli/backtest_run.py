@@ -32,11 +32,13 @@ from tradekit.backtest import (
 )
 from tradekit.backtest.report import number, percent, rows, shown, span
 from tradekit.backtest.series import day
+from tradekit.backtest.sweep import ranking
 from tradekit.bootstrap import open_indicators, open_recordings
 from tradekit.domain.errors import BadInput
 from tradekit.domain.matching import MatchingModel
 from tradekit.ports.strategy import Strategy
 from tradekit.strategies.rule import rule_strategy
+from tradekit_cli.backtest import BY
 from tradekit_cli.output import note, result, result_json, table
 from tradekit_cli.progress import Progress
 
@@ -76,11 +78,16 @@ def run(request: Request) -> None:
     :raises TradekitError: an option, a strategy or a file is not as it should be; nothing was written.
     """
     options, fixed, grid = _options(request), catalog.pairs(request.parameters, "parameter"), catalog.grid(request.sweep)
+    if not grid and request.folds is None and request.by != BY:
+        raise BadInput(field="by", value=request.by, problem="decides nothing without --sweep", hint="add --sweep, or leave --by out")
+    ranking(request.by)
     if not grid:
         _strategy(request, fixed)
     elif request.rule is not None:
         raise _no_parameters("sweep", request.sweep[0])
     series = _data(request)
+    if request.folds is not None and request.folds >= min(part.count for part in series):
+        raise BadInput(field="walk-forward", value=str(request.folds), problem="leaves less than a bar per stretch", hint="as in 4")
     if request.report is not None:
         files.prepare(request.report)
     if request.check_lookahead:

@@ -284,3 +284,31 @@ def test_a_report_directory_that_cannot_be_made_is_found_first(run, data: Path, 
 def test_the_progress_bar_says_how_much_and_how_long() -> None:
     assert bar(50, 200, "bars", 2.0) == "[########......................]  25% 50/200 bars, 25/s, 6 s left"
     assert bar(0, 0, "runs", 0.0).startswith("[##############################] 100%")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--by", "sortino"], "decides nothing without --sweep"),
+        (["--by", "foo", "--sweep", "fast=3,5"], "is not a measure"),
+        (["--walk-forward", "5000"], "leaves less than a bar per stretch"),
+        (["--param", "fast=0"], "the fast period must be at least 1 bar, not 0"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(run, data: Path, options: list[str], words: str) -> None:
+    done = run("ema-cross", "--data", data, *options)
+    assert (done.exit_code, done.stdout) == (errors.FAILURE, "")
+    assert words in done.stderr
+
+
+def test_a_name_that_is_no_instrument_is_told_from_a_file_that_is_not_there(run, data: Path) -> None:
+    named = str(data).partition("=")[2] or str(data)
+    done = run("ema-cross", "--data", f"EURUSD={named}")
+    assert "'EURUSD' is not an instrument" in done.stderr
+    assert "BTC/USDT=" in done.stderr
+
+
+def test_average_prices_end_where_they_are_read(run, data: Path) -> None:
+    trades = json.loads(run("ema-cross", "--data", data, "--json").stdout)["trades"]
+    assert trades
+    assert all(len(trade[price].partition(".")[2]) <= 10 for trade in trades for price in ("entry_price", "exit_price"))

@@ -49,7 +49,7 @@ def build(spec: str, parameters: Mapping[str, str] | None = None, *, indicators:
         return factory(**read)
     except (ValueError, TypeError) as error:
         given = ", ".join(f"{name}={text}" for name, text in values.items())
-        raise BadInput(field="parameter", value=given, problem=f"does not make a {spec}: {error}") from error
+        raise BadInput(field="parameter", value=given, problem=f"does not fit {spec}: {error}") from error
 
 
 @cache
@@ -83,6 +83,8 @@ def _find(spec: str) -> Factory:
 
 
 def _from_file(path: Path) -> Any:
+    if not path.is_file():
+        raise ImportError(f"there is no file {path}")
     name = f"strategy_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -41,7 +41,7 @@ def draw(report: Report, series: Sequence[Series], path: Path) -> None:
     price, equity, fall = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1.2))
     figure.suptitle(f"{report.title} on {', '.join(report.symbols)}", x=0.012, ha="left", fontsize=14, fontweight="bold", color=INK)
     _prices(price, report, series)
-    _equity(equity, report)
+    _equity(equity, report, series[0].instrument.quote)
     _falls(fall, report)
     locator = AutoDateLocator(tz=UTC)  # type: ignore[no-untyped-call]
     fall.xaxis.set_major_locator(locator)
@@ -63,6 +63,7 @@ def _prices(axes: "Axes", report: Report, series: Sequence[Series]) -> None:
         axes.plot(_times(points), [value / base for _, value in points], color=LINES[index % len(LINES)], linewidth=0.8, label=part.symbol)
         _marks(axes, [trade for trade in report.trades if trade.symbol == part.symbol], base, labelled=not index)
     axes.set_ylabel(f"Price, {series[0].instrument.quote}" if alone else "Price, first = 100")
+    axes.yaxis.set_major_formatter("{x:,g}")
     axes.legend(
         loc="lower left", ncols=8, frameon=False, fontsize=8, labelcolor=INK, bbox_to_anchor=(0, 1), borderaxespad=0.2, markerscale=1.5
     )
@@ -97,14 +98,15 @@ def _marks(axes: "Axes", trades: Sequence[RoundTrip], base: float, *, labelled: 
         )
 
 
-def _equity(axes: "Axes", report: Report) -> None:
+def _equity(axes: "Axes", report: Report, quote: str) -> None:
     points, start = report.equity.thinned(POINTS_MAX), float(report.metrics.initial_equity)
     values = [value for _, value in points]
     axes.plot(_times(points), values, color=INK, linewidth=1)
     axes.axhline(start, color=FAINT, linewidth=0.7, linestyle=(0, (4, 3)))
     axes.fill_between(_times(points), values, start, where=[value >= start for value in values], color=UP, alpha=0.12, linewidth=0)
     axes.fill_between(_times(points), values, start, where=[value < start for value in values], color=DOWN, alpha=0.12, linewidth=0)
-    axes.set_ylabel("Equity")
+    axes.set_ylabel(f"Equity, {quote}")
+    axes.yaxis.set_major_formatter("{x:,g}")
     m = report.metrics
     told = f"return {percent(m.return_pct)}    buy and hold {percent(m.buy_and_hold_pct)}    Sharpe {number(m.sharpe)}    trades {m.trades}"
     axes.set_title(told, loc="left", fontsize=9, color=INK, pad=4)
@@ -133,7 +135,6 @@ def _plain(axes: "Axes") -> None:
     axes.set_axisbelow(True)
     axes.tick_params(colors=FAINT, labelsize=8, length=0)
     axes.yaxis.label.set(color=INK, fontsize=9)
-    axes.ticklabel_format(axis="y", useOffset=False, style="plain")
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(GRID)

@@ -22,7 +22,9 @@ class EmaCross:
     advanced: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if not 1 <= self.fast < self.slow:
+        if self.fast < 1:
+            raise ValueError(f"the fast period must be at least 1 bar, not {self.fast}")
+        if self.fast >= self.slow:
             raise ValueError(f"the fast period must be shorter than the slow one: {self.fast} and {self.slow}")
 
     @property

@@ -101,6 +101,9 @@ def _source(part: str, setting: str, lead: str, example: str, origin: str) -> tu
     before, equals, after = part.partition("=")
     named = bool(equals) and _SYMBOL.fullmatch(before.strip().upper()) is not None
     path = Path(after.strip() if named else part).expanduser()
+    if equals and not named and Path(after.strip()).expanduser().is_file():
+        fix = f"write BASE/QUOTE, as in {setting} {lead}BTC/USDT={after}"
+        raise _wrong(setting, origin, f"{before.strip()!r} is not an instrument", fix)
     if not part or not path.is_file():
         raise _wrong(setting, origin, f"there is no file {str(path) if part else part!r}", example)
     if named:
