@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-BY = "sharpe"
-
 
 def backtest(
     data: Annotated[str, typer.Option("--data", metavar="[SYMBOL=]PATH[,...]", help="Recorded bars: CSV, plain or gzipped")],
@@ -60,13 +58,14 @@ def backtest(
         typer.Option("--walk-forward", metavar="N", min=1, help="Choose on one stretch, trade the next: N times", show_default=False),
     ] = None,
     by: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="MEASURE",
             help="What decides which parameters are best: sharpe, sortino, return_pct, cagr_pct, profit_factor, win_rate_pct, "
-            "max_drawdown_pct ...",
+            "max_drawdown_pct ... (default: sharpe)",
+            show_default=False,
         ),
-    ] = BY,
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Processes of a sweep (default: one per core)", show_default=False)
     ] = None,

@@ -38,12 +38,12 @@ from tradekit.domain.errors import BadInput
 from tradekit.domain.matching import MatchingModel
 from tradekit.ports.strategy import Strategy
 from tradekit.strategies.rule import rule_strategy
-from tradekit_cli.backtest import BY
 from tradekit_cli.output import note, result, result_json, table
 from tradekit_cli.progress import Progress
 
 TRIED_SHOWN = 20
 TRADES_SHOWN = 10
+BY = "sharpe"
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +66,7 @@ class Request:
     check_lookahead: bool
     sweep: list[str]
     folds: int | None
-    by: str
+    by: str | None
     workers: int | None
     report: Path | None
     as_json: bool
@@ -78,9 +78,9 @@ def run(request: Request) -> None:
     :raises TradekitError: an option, a strategy or a file is not as it should be; nothing was written.
     """
     options, fixed, grid = _options(request), catalog.pairs(request.parameters, "parameter"), catalog.grid(request.sweep)
-    if not grid and request.folds is None and request.by != BY:
+    if not grid and request.folds is None and request.by is not None:
         raise BadInput(field="by", value=request.by, problem="decides nothing without --sweep", hint="add --sweep, or leave --by out")
-    ranking(request.by)
+    ranking(request.by or BY)
     if not grid:
         _strategy(request, fixed)
     elif request.rule is not None:
@@ -165,7 +165,7 @@ def _sweep(request: Request, series: list[Series], options: Options, fixed: Mapp
             series,
             options,
             fixed=fixed,
-            by=request.by,
+            by=request.by or BY,
             workers=request.workers,
             progress=progress,
         )
@@ -180,13 +180,13 @@ def _sweep(request: Request, series: list[Series], options: Options, fixed: Mapp
         for path in _write(request, run_backtest(best, series, options), series):
             note(f"wrote {path} (best parameters)")
     if request.as_json:
-        result_json({"strategy": request.strategy, "by": request.by, "runs": [_row(each) for each in tried]})
+        result_json({"strategy": request.strategy, "by": request.by or BY, "runs": [_row(each) for each in tried]})
         return
     names = list(made[0].parameters)
     lines = [[*(each.parameters[name] for name in names), *_brief(each.metrics)] for each in made[:TRIED_SHOWN] if each.metrics]
     result(table([*names, *BRIEF], lines))
     if len(made) > TRIED_SHOWN:
-        note(f"the best {TRIED_SHOWN} of {len(made)} by {request.by}; --json prints all")
+        note(f"the best {TRIED_SHOWN} of {len(made)} by {request.by or BY}; --json prints all")
 
 
 def _walk_forward(
@@ -201,7 +201,7 @@ def _walk_forward(
             options,
             folds=request.folds,
             fixed=fixed,
-            by=request.by,
+            by=request.by or BY,
             workers=request.workers,
             progress=progress,
         )
@@ -209,7 +209,7 @@ def _walk_forward(
     for fold in folds:
         factor *= 1 + fold.test.return_pct / 100
     if request.as_json:
-        result_json({"strategy": request.strategy, "by": request.by, "folds": folds, "return_pct": (factor - 1) * 100})
+        result_json({"strategy": request.strategy, "by": request.by or BY, "folds": folds, "return_pct": (factor - 1) * 100})
         return
     header = ("chosen on", "traded from", "to", "parameters", "chosen", *BRIEF)
     result(table(header, [_fold(fold) for fold in folds]))
