@@ -202,7 +202,7 @@ def test_bars_before_the_start_only_warm_up(eurusd: Series) -> None:
 def an_account() -> tuple[Account, BarVenue]:
     market = BarMarket([an_instrument()])
     venue = BarVenue(market, EXACT)
-    market.last["BTC/USDT"] = a_bar(0, "100", "100", "100", "100")
+    market.shown["BTC/USDT"] = a_bar(0, "100", "100", "100", "100")
     source = Source(name="mine", title="Mine")
     return Account(market, venue, source, cash=D(10_000), settings={}, policy=TradingPolicy(), now_ms=START_MS), venue
 

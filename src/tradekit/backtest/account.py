@@ -13,7 +13,7 @@ from tradekit.domain.errors import BadInput
 from tradekit.domain.orders import Order, OrderReport
 from tradekit.domain.risk import OrderRequest, TradingPolicy
 from tradekit.domain.sessions import SessionState
-from tradekit.domain.signals import Outcome, Signal, signal_cause
+from tradekit.domain.signals import Outcome, Signal
 from tradekit.domain.tiers import Limits, Tier, TierName, Tiers
 from tradekit.domain.users import Identity
 from tradekit.services import reports, signals, trading, triggers, users
@@ -91,7 +91,7 @@ class Account:
 
     def hear(self, signal: Signal) -> None:
         """Act on a signal as every subscriber of the service does: an order, or a coded reason why not."""
-        decision = signals.deliver(self.state, signal, self._at(signal.created_ms, signal_cause(signal)))
+        decision = signals.deliver(self.state, signal, self._at(signal.created_ms, signal.signal_id))
         self._took(decision)
         outcome = decision.changes.deliveries[0]
         if outcome.outcome is not Outcome.EXECUTED:
@@ -150,13 +150,14 @@ class Account:
             for order in decision.submit:
                 self.venue.submit(order)
             self.book.orders += len(decision.submit)
-        for order in decision.cancel:
-            # The venue's word comes at once: nothing else happens at this price.
-            report = self.venue.cancel(order, order.updated_ms)
-            if report is not None:
-                self.hear_reports((report,))
+        if decision.cancel:
+            for order in decision.cancel:
+                # The venue's word comes at once: nothing else happens at this price.
+                report = self.venue.cancel(order, order.updated_ms)
+                if report is not None:
+                    self.hear_reports((report,))
         changes = decision.changes
-        if changes.fills or changes.trades:
+        if changes.fills:
             self.book.take(changes.fills, changes.trades)
 
 

@@ -2,9 +2,11 @@
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import attrs
+
+from tradekit.domain.instruments import Bar
 
 DAY_MS = 86_400_000
 YEAR_MS = 365.25 * DAY_MS
@@ -16,6 +18,16 @@ class Curve:
 
     times_ms: "array[int]" = attrs.field(factory=lambda: array("q"))
     values: "array[float]" = attrs.field(factory=lambda: array("d"))
+
+    def add(self, time_ms: int, value: float) -> None:
+        """The next point."""
+        self.times_ms.append(time_ms)
+        self.values.append(value)
+
+    def extend(self, bars: Sequence[Bar], values: list[float]) -> None:
+        """A point per bar, at its close."""
+        self.times_ms.fromlist([bar.open_ms + bar.timeframe_ms for bar in bars])
+        self.values.fromlist(values)
 
     def __len__(self) -> int:
         return len(self.values)

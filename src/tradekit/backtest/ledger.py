@@ -8,7 +8,7 @@ import msgspec
 
 from tradekit.domain.amounts import DIGITS_MAX, ZERO, money
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import Fill, Side
+from tradekit.domain.orders import BUY, Fill
 from tradekit.domain.portfolio import Trade
 
 
@@ -39,7 +39,7 @@ class _Open:
     entry_fees: Decimal = ZERO
 
     def add(self, fill: Fill) -> None:
-        if fill.side is Side.BUY:
+        if fill.side is BUY:
             self.bought += fill.quantity
             self.entry_fees += fill.fee
             self.spent += fill.quantity * fill.price
@@ -78,7 +78,9 @@ class Book:
         open_: dict[Symbol, _Open] = {}
         found: list[RoundTrip] = []
         for fill in self.fills:
-            held = open_.setdefault(fill.symbol, _Open())
+            held = open_.get(fill.symbol)
+            if held is None:
+                held = open_[fill.symbol] = _Open()
             held.add(fill)
             trade = ends.get(fill.client_order_id)
             if trade is not None and held.bought == held.sold:
@@ -103,4 +105,5 @@ def _round_trip(trade: Trade, held: _Open) -> RoundTrip:
 def _average(quote: Decimal, base: Decimal) -> Decimal:
     # A quotient that needs all the digits of the context was cut: nobody wants to read it, and it is not exact either.
     price = quote / base
-    return price if len(price.as_tuple().digits) < DIGITS_MAX else money(price)
+    rounded = money(price)
+    return price if rounded == price or len(price.as_tuple().digits) < DIGITS_MAX else rounded

@@ -13,25 +13,17 @@ class BarMarket:
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
-        self._quotes: dict[Symbol, Quote] = {}
-        self._shown: dict[Symbol, Bar] = {}
-        self.last: dict[Symbol, Bar] = {}
-        """The last bar that closed; written by whoever drives the time."""
+        self.shown: dict[Symbol, Bar | Quote] = {}
+        """What was seen last: a bar that closed, written by whoever drives the time, or a price since. Nearly always nobody asks."""
 
     def quote(self, symbol: Symbol) -> Quote | None:
         """The last price, or None before the first."""
-        bar = self.last.get(symbol)
-        if bar is not self._shown.get(symbol):
-            assert bar is not None, "bars are replaced, never taken away"
-            self._shown[symbol] = bar
-            quote = self._quotes.get(symbol)
-            if quote is None or quote.time_ms < bar.close_ms:
-                return self.move(symbol, bar.close, bar.close_ms)
-        return self._quotes.get(symbol)
+        shown = self.shown.get(symbol)
+        return self.move(symbol, shown.close, shown.close_ms) if isinstance(shown, Bar) else shown
 
     def move(self, symbol: Symbol, price: Decimal, time_ms: int) -> Quote:
         """A price between two closings."""
-        quote = self._quotes[symbol] = Quote(symbol=symbol, price=price, time_ms=time_ms)
+        quote = self.shown[symbol] = Quote(symbol=symbol, price=price, time_ms=time_ms)
         return quote
 
     def instrument(self, symbol: Symbol) -> Instrument | None:

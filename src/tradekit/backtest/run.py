@@ -1,11 +1,11 @@
 """Running a strategy over recorded bars."""
 
 import gc
-from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from enum import StrEnum
+from itertools import islice
 
 import attrs
 import msgspec
@@ -15,7 +15,7 @@ from tradekit.backtest.curve import Curve
 from tradekit.backtest.market import BarMarket
 from tradekit.backtest.metrics import measure
 from tradekit.backtest.report import Report, sizing_words
-from tradekit.backtest.series import Data, Moment, Series, minute, moments, series_of
+from tradekit.backtest.series import Data, Series, in_order, minute, moments, series_of
 from tradekit.backtest.venue import EXACT, BarVenue
 from tradekit.backtest.waiting import Waiting
 from tradekit.domain.amounts import money
@@ -23,11 +23,14 @@ from tradekit.domain.errors import BadInput, UserError
 from tradekit.domain.instruments import Bar, Symbol
 from tradekit.domain.matching import MatchingModel
 from tradekit.domain.risk import TradingPolicy
+from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Signal, signal_id
 from tradekit.ports.strategy import NOTE_MAX, Advice, Answer, Strategy, advice_of
 from tradekit.services.decisions import Source
 
 PROGRESS_EVERY = 2**14
+AT_ONCE = 2**10
+"""Bars that are read at once."""
 SIGNAL_TTL_MS = 300_000
 GC_THRESHOLD = 50_000
 
@@ -91,7 +94,7 @@ def run(strategy: Strategy, data: Data, options: Options | None = None, *, progr
     """
     options = options or Options()
     series = tuple(_priced(part, options) for part in series_of(data))
-    return _Run(strategy, series, options).report(progress)
+    return _Run(strategy, series, options, progress).report()
 
 
 def _priced(series: Series, options: Options) -> Series:
@@ -113,33 +116,33 @@ def _seldom_collected() -> Iterator[None]:
 
 
 class _Run:
-    def __init__(self, strategy: Strategy, series: tuple[Series, ...], options: Options) -> None:
+    def __init__(self, strategy: Strategy, series: tuple[Series, ...], options: Options, progress: Progress | None) -> None:
+        self._progress, self._done, self._bars = progress, 0, sum(part.count for part in series)
         self._strategy, self._series, self._options = strategy, series, options
+        self._at_close = options.fill is FillAt.CLOSE
         self._market = BarMarket(part.instrument for part in series)
         self._venue = BarVenue(self._market, options.model)
         self._evaluators = {part.symbol: strategy.evaluator(part.symbol).on_bar for part in series}
         self._curve = Curve()
         self._account: Account | None = None
-        self._cash = float(options.cash)
-        self._held: list[tuple[Symbol, float]] = []
-        self._exposed = 0
         self._waits: Waiting | None = None
-        self._waiting: Waiting | None = None
-        """The same while orders are held for a trigger."""
+        self._exposed = 0
 
-    def report(self, progress: Progress | None) -> Report:
-        stream = moments(self._series)
-        self._warm_up(stream)
+    def report(self) -> Report:
         with _seldom_collected():
-            self._trade(stream if progress is None else self._watched(stream, progress))
+            if len(self._series) == 1:
+                self._trade_one(self._series[0])
+            else:
+                self._trade_many(self._series)
         account = self._account
         if account is None or not len(self._curve):
             raise BadInput(field="data", value=", ".join(part.symbol for part in self._series), problem="has no bars to trade on")
-        last_ms = max(bar.close_ms for bar in self._market.last.values())
+        last = {symbol: quote for symbol in self._market.symbols() if (quote := self._market.quote(symbol)) is not None}
+        last_ms = max(quote.time_ms for quote in last.values())
         firsts = [self._first(part) for part in self._series]
         final = account.state.session.cash
         for position in account.state.positions:
-            final += money(position.quantity * self._market.last[position.symbol].close)
+            final += money(position.quantity * last[position.symbol].price)
         trades, first_ms = account.book.round_trips(), min(bar.open_ms for bar in firsts)
         metrics = measure(
             book=account.book,
@@ -150,7 +153,7 @@ class _Run:
             exposed=self._exposed,
             start_ms=first_ms,
             end_ms=last_ms,
-            buy_and_hold=[float(self._market.last[bar.symbol].close / bar.open) for bar in firsts],
+            buy_and_hold=[float(last[bar.symbol].price / bar.open) for bar in firsts],
         )
         return Report(
             strategy=self._strategy.name,
@@ -159,7 +162,7 @@ class _Run:
             timeframe_s=min(part.timeframe_ms for part in self._series) // 1000,
             from_ms=first_ms,
             to_ms=last_ms,
-            bars=sum(part.count for part in self._series),
+            bars=self._bars,
             fill=self._options.fill.value,
             settings=dict(self._options.settings),
             sizing=sizing_words(account.state.settings, self._series[0].symbol.partition("/")[2]),
@@ -175,65 +178,104 @@ class _Run:
         start_ms = self._options.trade_from_ms or 0
         return next(bar for bar in series if bar.close_ms > start_ms)
 
-    def _watched(self, stream: Iterator[Moment], progress: Progress) -> Iterator[Moment]:
-        total, done = sum(part.count for part in self._series), 0
-        tell_at = PROGRESS_EVERY
-        for moment in stream:
-            yield moment
-            done += len(moment[0])
-            if done >= tell_at:
-                progress(done, total)
-                tell_at = done + PROGRESS_EVERY
-        progress(total, total)
-
-    def _warm_up(self, stream: Iterator[Moment]) -> None:
-        """Up to where trading begins: with the first bar that closes late enough. The account is as old as that bar."""
-        start_ms = self._options.trade_from_ms
-        for closing, opening in stream:
-            for bar in closing:
-                self._market.last[bar.symbol] = bar
-                self._ask(bar)
-            if opening and (start_ms is None or opening[0].close_ms > start_ms):
-                self._account = self._opened_account(opening[0].open_ms)
-                self._waits = Waiting(self._account, self._market, self._venue)
-                return
-
-    def _trade(self, stream: Iterator[Moment]) -> None:
-        # The one hot loop: names are bound outside, and money is touched only when there is an order.
-        venue, last, evaluators = self._venue, self._market.last, self._evaluators
-        times_ms: list[int] = []
-        values: list[float] = []
-        heard: list[tuple[Bar, Answer]] = []
-        for closing, opening in stream:
-            if venue.resting or self._waiting is not None:
-                self._settle(closing)
-            for bar in closing:
-                symbol = bar.symbol
-                last[symbol] = bar
+    def _trade_one(self, series: Series) -> None:
+        """What :meth:`_trade_many` does, of one instrument: the one hot loop, which touches money only when there is an order."""
+        symbol, shown, on_bar = series.symbol, self._market.shown, self._evaluators[series.symbol]
+        source = in_order(series)
+        bars = self._warm_up(source)
+        cash, held, busy = self._standing(symbol)
+        exposed = 0
+        while bars:
+            worth: list[float] = []
+            for bar in bars:
+                if busy:
+                    self._open((bar,))
+                    cash, held, busy = self._standing(symbol)
+                    if busy:
+                        self._settle((bar,))
+                        cash, held, busy = self._standing(symbol)
+                shown[symbol] = bar
                 try:
-                    answer = evaluators[symbol](bar)
+                    answer = on_bar(bar)
                 except Exception as error:
                     raise self._failed(bar, error) from error
                 if answer is not None:
-                    heard.append((bar, answer))
+                    self._hear(((bar, answer),))
+                    cash, held, busy = self._standing(symbol)
+                if held:
+                    exposed += 1
+                    worth.append(cash + held * float(bar.close))
+                else:
+                    worth.append(cash)
+            self._curve.extend(bars, worth)
+            self._tell(len(bars))
+            bars = tuple(islice(source, AT_ONCE))
+        self._exposed = exposed
+
+    def _warm_up(self, bars: Iterator[Bar]) -> tuple[Bar, ...]:
+        """Up to the bar with which trading begins, which is the answer if there is one."""
+        for bar in bars:
+            if self._begins(bar):
+                return (bar,)
+            self._ask(bar)
+            self._tell(1)
+        return ()
+
+    def _standing(self, symbol: Symbol) -> tuple[float, float, bool]:
+        """Cash, what is held of the instrument, and whether the next bar meets an order: floats, for the curve."""
+        if self._account is None:
+            return 0.0, 0.0, False
+        state = self._account.state
+        position = state.position(symbol)
+        return float(state.session.cash), float(position.quantity) if position is not None else 0.0, bool(state.orders)
+
+    def _trade_many(self, parts: tuple[Series, ...]) -> None:
+        """Moment by moment: what closes meets the rest of its prices, then the strategy is asked, and what opens meets what was sent."""
+        for closing, opening in moments(parts):
+            if self._account is None:
+                for bar in closing:
+                    self._ask(bar)
+                _ = opening and self._begins(opening[0])
+                continue
+            if self._account.state.orders:
+                self._settle(closing)
+            heard = [(bar, answer) for bar in closing if (answer := self._ask(bar)) is not None]
             if heard:
                 self._hear(heard)
-                heard = []
-            value = self._cash
-            if self._held:
-                self._exposed += 1
-                for held, quantity in self._held:
-                    value += quantity * float(last[held].close)
             if closing:
-                times_ms.append(bar.open_ms + bar.timeframe_ms)
-                values.append(value)
-            if venue.arriving or venue.resting or self._waiting is not None:
+                self._note(self._account.state, closing[0].close_ms)
+            if self._account.state.orders:
                 self._open(opening)
-        self._curve = Curve(array("q", times_ms), array("d", values))
+            self._tell(len(closing))
 
-    def _ask(self, bar: Bar) -> None:
+    def _note(self, state: SessionState, now_ms: int) -> None:
+        """A point of the curve."""
+        value = float(state.session.cash)
+        for position in state.positions:
+            quote = self._market.quote(position.symbol)
+            assert quote is not None, "what was bought has a price"
+            value += float(position.quantity) * float(quote.price)
+        self._exposed += bool(state.positions)
+        self._curve.add(now_ms, value)
+
+    def _tell(self, bars: int) -> None:
+        """So many bars more are done."""
+        before, self._done = self._done, self._done + bars
+        if self._progress is not None and (self._done // PROGRESS_EVERY > before // PROGRESS_EVERY or self._done >= self._bars):
+            self._progress(self._done, self._bars)
+
+    def _begins(self, bar: Bar) -> bool:
+        """Whether trading begins with this bar, the first that closes late enough: then the account is opened."""
+        if bar.close_ms <= (self._options.trade_from_ms or 0):
+            return False
+        self._account = self._opened_account(bar.open_ms)
+        self._waits = Waiting(self._account, self._market, self._venue)
+        return True
+
+    def _ask(self, bar: Bar) -> Answer:
+        self._market.shown[bar.symbol] = bar
         try:
-            self._evaluators[bar.symbol](bar)
+            return self._evaluators[bar.symbol](bar)
         except Exception as error:
             raise self._failed(bar, error) from error
 
@@ -248,42 +290,37 @@ class _Run:
             now_ms=now_ms,
         )
 
-    def _hear(self, heard: list[tuple[Bar, Answer]]) -> None:
+    def _hear(self, heard: Iterable[tuple[Bar, Answer]]) -> None:
         account = self._account
         assert account is not None
         for bar, answer in heard:
             advice = advice_of(answer)
             assert advice is not None
             account.hear(self._signal(bar, advice))
-            if self._options.fill is FillAt.CLOSE:
+            if self._at_close:
                 account.hear_reports(self._venue.arrive(bar.symbol, bar.close_ms))
-                self._weigh()
 
     def _open(self, opening: tuple[Bar, ...]) -> None:
-        assert self._account is not None
+        account, waits = self._account, self._waits
+        assert account is not None
+        assert waits is not None
         for bar in opening:
             # What waited before this bar meets its open before what it brings does.
-            if self._waiting is not None:
-                self._waiting.opened(bar)
-            self._account.hear_reports(self._venue.opened(bar))
-        self._weigh()
+            if account.waits:
+                waits.opened(bar)
+            account.hear_reports(self._venue.opened(bar))
 
     def _settle(self, closing: tuple[Bar, ...]) -> None:
-        assert self._account is not None
-        for bar in closing:
-            if self._waiting is not None:
-                self._waiting.closed(bar)
-            else:
-                self._account.hear_reports(self._venue.closed(bar))
-        self._weigh()
-
-    def _weigh(self) -> None:
-        """Cash and holdings as floats, for the curve."""
-        assert self._account is not None
-        state = self._account.state
-        self._cash = float(state.session.cash)
-        self._held = [(position.symbol, float(position.quantity)) for position in state.positions]
-        self._waiting = self._waits if self._account.waits else None
+        account, waits = self._account, self._waits
+        assert account is not None
+        assert waits is not None
+        held = account.waits
+        if held or self._venue.resting:
+            for bar in closing:
+                if held:
+                    waits.closed(bar)
+                else:
+                    account.hear_reports(self._venue.closed(bar))
 
     def _signal(self, bar: Bar, advice: Advice) -> Signal:
         name, now_ms = self._strategy.name, bar.close_ms

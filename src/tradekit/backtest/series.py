@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import chain, groupby, islice, pairwise
+from itertools import groupby, islice
 
 import attrs
 
@@ -152,15 +152,6 @@ Moment = tuple[tuple[Bar, ...], tuple[Bar, ...]]
 
 def moments(parts: Sequence[Series]) -> Iterator[Moment]:
     """The bars of all series in order of time: whatever ends at a time comes before what begins."""
-    return _alone(parts[0]) if len(parts) == 1 else _together(parts)
-
-
-def _alone(series: Series) -> Iterator[Moment]:
-    """One bar closes as the next one opens, each a tuple of its own; before the first and after the last there is none."""
-    return pairwise(chain(((),), zip(_in_order(series)), ((),)))
-
-
-def _together(parts: Sequence[Series]) -> Iterator[Moment]:
     events = heapq.merge(*(_events(number, series) for number, series in enumerate(parts)), key=_when)
     for _, group in groupby(events, key=lambda event: event[0]):
         at_once = tuple(group)
@@ -171,7 +162,7 @@ _Event = tuple[int, bool, int, Bar]
 
 
 def _events(number: int, series: Series) -> Iterator[_Event]:
-    for bar in _in_order(series):
+    for bar in in_order(series):
         yield bar.open_ms, True, number, bar
         yield bar.close_ms, False, number, bar
 
@@ -217,8 +208,11 @@ def refuse_gaps(series: Series) -> None:
         raise DataError(path=series.name, problem=problem, fix=fix)
 
 
-def _in_order(series: Series) -> Iterator[Bar]:
-    """The bars, up to the first that is not as it should be."""
+def in_order(series: Series) -> Iterator[Bar]:
+    """The bars, up to the first that is not as it should be.
+
+    :raises DataError: bars out of order, twice, or of another instrument.
+    """
     previous_ms, symbol = -1, series.symbol
     for bar in series.read():
         open_ms = bar.open_ms

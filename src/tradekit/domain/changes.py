@@ -98,10 +98,10 @@ NOTHING = Changes()
 
 def together(*parts: Changes) -> Changes:
     """One all-or-nothing value out of many."""
-    parts = tuple(part for part in parts if part is not NOTHING)
-    if len(parts) < 2:
-        return parts[0] if parts else NOTHING
-    columns = zip(*map(astuple, parts), strict=True)
+    said = [part for part in parts if part is not NOTHING]
+    if len(said) < 2:
+        return said[0] if said else NOTHING
+    columns = zip(*map(astuple, said), strict=True)
     return Changes(**{name: tuple(chain.from_iterable(column)) for name, column in zip(TABLES, columns, strict=False) if any(column)})
 
 

@@ -6,9 +6,9 @@ check that fails. Exits skip quota, pause, maintenance and downgrade.
 
 from collections.abc import Callable
 
-from tradekit.domain.amounts import HUNDRED, ZERO, is_multiple, money
+from tradekit.domain.amounts import HUNDRED, ONE, is_multiple, money
 from tradekit.domain.controls import GlobalState
-from tradekit.domain.orders import CONDITIONAL, OrderType, Side
+from tradekit.domain.orders import BUY, CONDITIONAL, SELL, OrderType
 from tradekit.domain.protections import holding
 from tradekit.domain.risk import Case, Check, Denial, OrderRequest, reservation
 from tradekit.domain.rules import RULE_PREFIX
@@ -21,7 +21,7 @@ from tradekit.domain.users import Sizing
 
 def assess(case: Case) -> Denial | None:
     """The first check an order fails, or None when it may be sent."""
-    checks = ENTRY_CHECKS if case.request.side is Side.BUY else EXIT_CHECKS
+    checks = ENTRY_CHECKS if case.request.side is BUY else EXIT_CHECKS
     for check in checks:
         if denial := check(case):
             return denial
@@ -74,7 +74,7 @@ def _tier_feature(case: Case) -> Denial | None:
 
 def lacks_feature(signal: Signal, limits: Limits) -> bool:
     """Whether a plan does not include what the signal comes from."""
-    return (signal.advanced and not limits.advanced_signals) or (signal.source.startswith(RULE_PREFIX) and not limits.custom_strategies)
+    return (signal.advanced and not limits.advanced_signals) or (not limits.custom_strategies and signal.source.startswith(RULE_PREFIX))
 
 
 def _daily_trades(case: Case) -> Denial | None:
@@ -86,8 +86,11 @@ def _daily_trades(case: Case) -> Denial | None:
 
 
 def _max_positions(case: Case) -> Denial | None:
-    used = case.state.instruments_used
-    if case.request.symbol not in used and len(used) >= case.limits.max_positions:
+    state, most = case.state, case.limits.max_positions
+    if len(state.positions) + len(state.orders) < most:
+        return None
+    used = state.instruments_used
+    if case.request.symbol not in used and len(used) >= most:
         return Denial(Check.MAX_POSITIONS, {"limit": str(case.limits.max_positions)})
     return None
 
@@ -137,7 +140,7 @@ def _price_deviation(case: Case) -> Denial | None:
     market = case.request.trigger_price or case.quote.price
     away = (case.request.price / market - 1) * HUNDRED
     # Selling far above the market is a take-profit; only selling far below it can be a slip.
-    away = -away if case.request.side is Side.SELL else abs(away)
+    away = -away if case.request.side is SELL else abs(away)
     if away > case.policy.price_deviation_max_pct:
         facts = {"price": f"{case.request.price:f}", "market": f"{market:f}"}
         return Denial(Check.PRICE_DEVIATION, {**facts, "limit_pct": f"{case.policy.price_deviation_max_pct:f}"})
@@ -147,6 +150,8 @@ def _price_deviation(case: Case) -> Denial | None:
 def _trigger(case: Case) -> Denial | None:
     """A trigger on the instrument's tick, and not past it already: that would be an order at market, which nobody meant."""
     request, trigger = case.request, case.request.trigger_price
+    if trigger is None and request.type not in CONDITIONAL:
+        return None
     if lacking := _lacks(request, case.now_ms):
         return Denial(Check.TRIGGER_PRICE, {"lacks": lacking})
     if trigger is None or case.quote is None:
@@ -164,7 +169,7 @@ def _lacks(request: OrderRequest, now_ms: int) -> str:
     """What a conditional order needs and does not have: one without it would wait for ever, or go out at once."""
     kind = request.type
     if kind is OrderType.TIME_EXIT:
-        return "" if request.trigger_ms > now_ms and request.side is Side.SELL else "a time to come"
+        return "" if request.trigger_ms > now_ms and request.side is SELL else "a time to come"
     if kind is OrderType.TRAILING_STOP and not (request.trail_pct and 0 < request.trail_pct < HUNDRED):
         return "a distance"
     if kind is OrderType.STOP_LIMIT and request.price is None:
@@ -174,7 +179,7 @@ def _lacks(request: OrderRequest, now_ms: int) -> str:
 
 def _stop_for_sizing(case: Case) -> Denial | None:
     """What a signal may buy by risk follows from the distance to the stop: without one it is not known."""
-    if case.signal is not None and case.state.settings.sizing is Sizing.RISK_PERCENT and not case.request.stop_pct:
+    if case.signal is not None and case.state.settings.sizing is Sizing.RISK_PERCENT and not case.stop_pct:
         return Denial(Check.SIZING_NEEDS_STOP)
     return None
 
@@ -206,9 +211,10 @@ def _notional_minimum(case: Case) -> Denial | None:
     """The order itself, and for an entry also the exit that will follow: after the fee and at the stop price."""
     assert case.instrument is not None
     smallest = case.notional
-    if case.request.side is Side.BUY:
-        stop = case.request.stop_pct or ZERO
-        smallest = smallest * (1 - case.instrument.taker_fee) * (1 - stop / HUNDRED)
+    if case.request.side is BUY:
+        smallest *= ONE - case.instrument.taker_fee
+        if case.stop_pct:
+            smallest *= ONE - case.stop_pct / HUNDRED
     if smallest < case.instrument.min_notional:
         return Denial(Check.NOTIONAL_MIN, {"minimum": f"{case.instrument.min_notional:f}", "notional": f"{money(case.notional):f}"})
     return None
@@ -223,7 +229,7 @@ def _notional_maximum(case: Case) -> Denial | None:
 
 def _risk_per_trade(case: Case) -> Denial | None:
     settings = case.state.settings
-    at_risk = case.notional * (case.request.stop_pct or HUNDRED) / HUNDRED
+    at_risk = case.notional * case.stop_pct / HUNDRED if case.stop_pct else case.notional
     limit = case.equity * settings.risk_per_trade_pct / HUNDRED
     if at_risk > limit:
         return Denial(
@@ -250,8 +256,10 @@ def _daily_loss(case: Case) -> Denial | None:
 
 
 def _drawdown(case: Case) -> Denial | None:
-    peak = max(case.state.session.peak_equity, case.equity)
-    fall_pct = (peak - case.equity) / peak * HUNDRED if peak > 0 else ZERO
+    peak = case.state.session.peak_equity
+    if case.equity >= peak or peak <= 0:
+        return None
+    fall_pct = (peak - case.equity) / peak * HUNDRED
     if fall_pct >= case.state.settings.max_drawdown_pct > 0:
         return Denial(Check.MAX_DRAWDOWN, {"limit_pct": f"{case.state.settings.max_drawdown_pct:f}", "drawdown_pct": f"{fall_pct:.2f}"})
     return None

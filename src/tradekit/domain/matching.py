@@ -20,7 +20,7 @@ import msgspec
 
 from tradekit.domain.amounts import ONE, ZERO, is_multiple, money
 from tradekit.domain.instruments import Bar, Instrument, Quote
-from tradekit.domain.orders import Fill, Liquidity, Order, OrderReport, OrderState, OrderType, Side, TimeInForce
+from tradekit.domain.orders import BUY, MARKET, Fill, Liquidity, Order, OrderReport, OrderState, TimeInForce
 
 BASIS_POINT = Decimal("0.0001")
 NOISE_STEPS = 2**16
@@ -64,7 +64,7 @@ def rejection(order: Order, quote: Quote | None, instrument: Instrument | None) 
 
 def _bad_price(order: Order, instrument: Instrument) -> str:
     price = order.price
-    if order.type is OrderType.MARKET:
+    if order.type is MARKET:
         return "PRICE_NOT_ALLOWED" if price is not None or order.post_only else ""
     if price is None or price <= 0:
         return "PRICE_MISSING"
@@ -99,7 +99,7 @@ def execute(order: Order, quote: Quote | None, instrument: Instrument | None, mo
         return _report(order, OrderState.FILLED, fills, "", now_ms)
     if order.time_in_force is TimeInForce.FOK:
         return _report(order, OrderState.EXPIRED, (), "FOK_NOT_FILLED", now_ms)
-    if order.type is OrderType.MARKET or order.time_in_force is TimeInForce.IOC:
+    if order.type is MARKET or order.time_in_force is TimeInForce.IOC:
         return _report(order, OrderState.CANCELED, fills, "NO_LIQUIDITY", now_ms)
     return _report(order, OrderState.PARTIALLY_FILLED if fills else OrderState.ACCEPTED, fills, "", now_ms)
 
@@ -111,7 +111,7 @@ def fill_resting(order: Order, reached: Decimal, instrument: Instrument, model: 
     """
     limit = order.price
     assert limit is not None, "only limit orders rest"
-    if reached > limit if order.side is Side.BUY else reached < limit:
+    if reached > limit if order.side is BUY else reached < limit:
         return None
     offered = _steps(model.depth_quote / limit, instrument.step_size)
     quantity = min(order.quantity - order.cum_qty, max(offered, instrument.step_size))
@@ -127,14 +127,14 @@ def price_path(bar: Bar) -> tuple[Decimal, Decimal, Decimal, Decimal]:
 
 def _take(order: Order, price: Decimal, instrument: Instrument, model: MatchingModel, now_ms: int) -> tuple[tuple[Fill, ...], Decimal]:
     """Walk the book; the fills and their quantity."""
-    buying = order.side is Side.BUY
+    buying = order.side is BUY
     worse = BASIS_POINT if buying else -BASIS_POINT
-    touch = price * (ONE + model.spread_bps / 2 * worse)
-    if order.type is OrderType.MARKET:
+    touch = price * (ONE + model.spread_bps / 2 * worse) if model.spread_bps else price
+    if order.type is MARKET and model.noise_bps:
         # A limit order's price already bounds what the market may do to it.
         noise = model.noise(order.client_order_id)
         touch *= ONE + noise if buying else ONE - noise
-    step = touch * model.slippage_bps * worse
+    step: Decimal | None = None
     tick, lot, limit = instrument.tick_size, instrument.step_size, order.price
     rounding = ROUND_CEILING if buying else ROUND_FLOOR
     left, offered = order.quantity, model.depth_quote
@@ -143,13 +143,17 @@ def _take(order: Order, price: Decimal, instrument: Instrument, model: MatchingM
         level = (touch / tick).to_integral_value(rounding) * tick
         if level <= 0 or (limit is not None and (level > limit if buying else level < limit)):
             break
-        quantity = left
-        if left * level > min(model.level_quote, offered):
-            quantity = min(left, _steps(min(model.level_quote, offered) / level, lot))
+        quantity, here = left, min(model.level_quote, offered)
+        if left * level > here:
+            quantity = min(left, _steps(here / level, lot))
             if not quantity:
                 break
         fills.append(_fill(order, len(fills) + 1, quantity, level, instrument.taker_fee, Liquidity.TAKER, now_ms))
         left -= quantity
+        if not left:
+            break
+        if step is None:
+            step = touch * model.slippage_bps * worse
         offered -= model.level_quote
         touch += step
     return tuple(fills), order.quantity - left

@@ -17,6 +17,10 @@ class Side(StrEnum):
     SELL = "sell"
 
 
+BUY, SELL = Side.BUY, Side.SELL
+"""For what happens with every order: up to Python 3.11 looking up a member of an enum costs as much as a call."""
+
+
 class OrderType(StrEnum):
     """How the order is priced, and what makes it go to market."""
 
@@ -33,6 +37,8 @@ class OrderType(StrEnum):
     TIME_EXIT = "time_exit"
     """Market at a time."""
 
+
+MARKET = OrderType.MARKET
 
 CONDITIONAL = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP, OrderType.TAKE_PROFIT, OrderType.TIME_EXIT})
 """Types that wait for a trigger."""
@@ -142,7 +148,11 @@ class Bracket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def stop_pct(self) -> Decimal | None:
         """How far the price may go against an entry before it is sold."""
-        return min((pct for pct in (self.stop_loss_pct, self.trailing_pct) if pct), default=None)
+        fixed, trailing = self.stop_loss_pct or None, self.trailing_pct or None
+        return min(fixed, trailing) if fixed and trailing else fixed or trailing
+
+
+NO_EXITS = Bracket()
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True, gc=False):

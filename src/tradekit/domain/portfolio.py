@@ -7,7 +7,7 @@ import msgspec
 
 from tradekit.domain.amounts import ZERO, money
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import PAPER, Fill, Side
+from tradekit.domain.orders import BUY, PAPER, Fill
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -88,6 +88,10 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Booked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one fill does to an account."""
 
+    flow: Decimal
+    """Price times quantity, in quote currency."""
+    fee: Decimal
+    """What the fee was worth in quote currency, whatever it was paid in."""
     cash: Decimal
     position: Position | None
     """None: flat now."""
@@ -96,19 +100,21 @@ class Booked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trade: Trade | None
 
 
-def book(fill: Fill, cash: Decimal, position: Position | None, account: str = PAPER) -> Booked:
+def book(fill: Fill, cash: Decimal, position: Position | None, account: str = PAPER, source: str = "") -> Booked:
     """Apply a fill: cash moves by the cost flow and the fee, each rounded once; the position follows.
 
     A sale releases cost in proportion to the quantity sold, so what is left keeps its average. What is sold beyond the position (the
     user's own coins, by an order of theirs) moves cash alone. A fee in base currency changes the
     position instead of the cash; one in a third currency neither. What it was worth counts in the round trip's result all the same,
     except of a buy in base currency: there the same money bought less.
+
+    :param source: of the signal that opens the position, if it does.
     """
-    flow = money(fill.quantity * fill.price)
-    buying = fill.side is Side.BUY
+    flow, worth = money(fill.quantity * fill.price), money(fill.fee)
+    buying = fill.side is BUY
     foreign = bool(fill.fee_paid)
-    from_cash = ZERO if foreign else money(fill.fee)
-    fee = ZERO if foreign and fill.net_quantity != fill.quantity else money(fill.fee)
+    from_cash = ZERO if foreign else worth
+    fee = ZERO if foreign and fill.net_quantity != fill.quantity else worth
     amount = -flow - from_cash if buying else flow - from_cash
     entry = LedgerEntry(
         user_id=fill.user_id,
@@ -121,16 +127,16 @@ def book(fill: Fill, cash: Decimal, position: Position | None, account: str = PA
         time_ms=fill.time_ms,
         account=account,
     )
-    if buying:
-        return Booked(cash=entry.balance, position=_bought(fill, flow, fee, position), ledger=entry, realized=ZERO, trade=None)
-    left, realized, trade = _sold(fill, flow, fee, position)
-    return Booked(cash=entry.balance, position=left, ledger=entry, realized=realized, trade=trade)
+    after, realized, trade = (_bought(fill, flow, fee, position, source), ZERO, None) if buying else _sold(fill, flow, fee, position)
+    return Booked(flow=flow, fee=worth, cash=entry.balance, position=after, ledger=entry, realized=realized, trade=trade)
 
 
-def _bought(fill: Fill, flow: Decimal, fee: Decimal, held: Position | None) -> Position:
+def _bought(fill: Fill, flow: Decimal, fee: Decimal, held: Position | None, source: str) -> Position:
     paid, gained = flow + fee, fill.net_quantity
     if held is None:
-        return Position(symbol=fill.symbol, quantity=gained, cost=paid, opened_ms=fill.time_ms, bought=gained, spent=paid, fees=fee)
+        return Position(
+            symbol=fill.symbol, quantity=gained, cost=paid, opened_ms=fill.time_ms, bought=gained, spent=paid, fees=fee, source=source
+        )
     return msgspec.structs.replace(
         held,
         quantity=held.quantity + gained,

@@ -16,6 +16,12 @@ STOPS_MAX = RECENT_TRADES_MAX // SOURCES_FACTOR
 """Most stops that a user may wait for: what is remembered must reach for the lock of everything."""
 
 
+def watches(guard: Guard, settings: UserSettings) -> bool:
+    """Whether a round trip can change the guard at all: of most users it cannot."""
+    asked = settings.cooldown_s or settings.stop_guard_losses or settings.low_profit_pct is not None
+    return bool(asked or guard.locks or guard.recent)
+
+
 def after_trade(guard: Guard, trade: ClosedTrade, settings: UserSettings, now_ms: int) -> Guard:
     """The guard once a round trip has closed.
 

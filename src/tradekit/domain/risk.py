@@ -15,6 +15,8 @@ from tradekit.domain.sessions import SessionState
 from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import Limits
 
+derive = msgspec.structs.force_setattr
+
 
 class Check(StrEnum):
     """Codes of the pre-trade checks."""
@@ -92,11 +94,6 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bracket: Bracket | None = None
     """Exits of an entry; None: those of the user's settings."""
 
-    @property
-    def stop_pct(self) -> Decimal | None:
-        """How far the price may go against an entry before it is sold."""
-        return None if self.bracket is None else self.bracket.stop_pct
-
 
 class Case(msgspec.Struct, frozen=True, gc=False):
     """Everything the checks look at."""
@@ -118,12 +115,20 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     """The signal that asks; None: the user."""
     duplicate: bool = False
     """Whether the signal's order is open already."""
+    notional: Decimal = ZERO
+    """Quote currency at the assumed price. Derived, as is what follows: many checks ask for it."""
+    stop_pct: Decimal | None = None
+    """How far the price may go against an entry before it is sold."""
+    allowed: GlobalState = GlobalState.NORMAL
+    """What the operator allows this user at this venue."""
 
-    @property
-    def allowed(self) -> GlobalState:
-        """What the operator allows this user at this venue."""
-        controls = self.policy.controls
-        return state_of(controls, venue_of(self.state.account), self.state.user_id) if controls else GlobalState.NORMAL
+    def __post_init__(self) -> None:
+        request, controls = self.request, self.policy.controls
+        derive(self, "notional", request.quantity * self.price)
+        if request.bracket is not None:
+            derive(self, "stop_pct", request.bracket.stop_pct)
+        if controls:
+            derive(self, "allowed", state_of(controls, venue_of(self.state.account), self.state.user_id))
 
     @property
     def limited_by(self) -> str:
@@ -139,11 +144,6 @@ class Case(msgspec.Struct, frozen=True, gc=False):
         """What one unit is assumed to cost."""
         request = self.request
         return request.price or request.trigger_price or (self.quote.price if self.quote else ZERO)
-
-    @property
-    def notional(self) -> Decimal:
-        """Quote currency at the assumed price."""
-        return self.request.quantity * self.price
 
 
 def equity_of(cash: Decimal, positions: tuple[Position, ...], price_of: Callable[[str], Decimal | None]) -> Decimal:

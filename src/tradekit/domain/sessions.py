@@ -8,7 +8,7 @@ import msgspec
 from tradekit.domain.amounts import ZERO
 from tradekit.domain.credentials import NO_CUSTODY, Custody
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import PAPER, Order, OrderState, Side
+from tradekit.domain.orders import BUY, PAPER, SELL, TERMINAL, Order, OrderState
 from tradekit.domain.portfolio import Position
 from tradekit.domain.rules import UserRule
 from tradekit.domain.signals import Subscription
@@ -167,6 +167,8 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reserved(self) -> Decimal:
         """Quote currency set aside for open buys."""
+        if not self.orders:
+            return ZERO
         return sum((order.reserved for order in self.orders), ZERO)
 
     @property
@@ -180,23 +182,23 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
         :param with_guards: count in what stops and targets at the venue promise, for they make way.
         """
         held = self.position(symbol)
-        if held is None:
-            return ZERO
+        if held is None or not self.orders:
+            return ZERO if held is None else held.quantity
         promised = sum((o.leaves_qty for o in self.orders if _promises(o, symbol, with_guards=with_guards)), ZERO)
         return held.quantity - promised
 
     def unresolved(self, symbol: Symbol) -> bool:
         """Whether an order on this instrument has an unknown fate."""
-        return any(order.symbol == symbol and order.state is OrderState.UNKNOWN for order in self.orders)
+        return bool(self.orders) and any(order.symbol == symbol and order.state is OrderState.UNKNOWN for order in self.orders)
 
     @property
     def instruments_used(self) -> frozenset[Symbol]:
         """Instruments held or about to be held."""
-        return frozenset([p.symbol for p in self.positions] + [o.symbol for o in self.orders if o.side is Side.BUY])
+        return frozenset([p.symbol for p in self.positions] + [o.symbol for o in self.orders if o.side is BUY])
 
 
 def _promises(order: Order, symbol: Symbol, *, with_guards: bool) -> bool:
-    return order.symbol == symbol and order.side is Side.SELL and not order.held and not (with_guards and order.guards_at_venue)
+    return order.symbol == symbol and order.side is SELL and not order.held and not (with_guards and order.guards_at_venue)
 
 
 def on_account(state: SessionState, account: str) -> SessionState:
@@ -230,13 +232,20 @@ def books(state: SessionState) -> tuple[Book, ...]:
 
 def replace_position(positions: tuple[Position, ...], symbol: Symbol, position: Position | None) -> tuple[Position, ...]:
     """The positions with that of ``symbol`` replaced, added, or (None) removed."""
-    others = tuple(held for held in positions if held.symbol != symbol)
-    return others if position is None else (*others, position)
+    others = [held for held in positions if held.symbol != symbol] if positions else []
+    return tuple(others) if position is None else (*others, position)
 
 
 def replace_order(orders: tuple[Order, ...], order: Order) -> tuple[Order, ...]:
     """The open orders with this one replaced, added, or (if it is over) removed."""
-    kept = tuple(order if old.client_order_id == order.client_order_id else old for old in orders)
-    if order not in kept:
-        kept = (*kept, order)
-    return tuple(old for old in kept if old.is_open)
+    kept: list[Order] = []
+    known = False
+    for old in orders:
+        same = old.client_order_id == order.client_order_id
+        known = known or same
+        now = order if same else old
+        if now.state not in TERMINAL:
+            kept.append(now)
+    if not known and order.state not in TERMINAL:
+        kept.append(order)
+    return tuple(kept)

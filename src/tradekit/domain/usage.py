@@ -81,8 +81,10 @@ def release(usage: Usage, day: str) -> Usage:
 
 def _move(usage: Usage, day: str, used: int) -> Usage:
     return tuple(
-        msgspec.structs.replace(entry, reserved=entry.reserved - 1, used=entry.used + used) if entry.day == day else entry
-        for entry in usage
+        [
+            msgspec.structs.replace(entry, reserved=entry.reserved - 1, used=entry.used + used) if entry.day == day else entry
+            for entry in usage
+        ]
     )
 
 

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from tradekit.domain.orders import PAPER, Bracket, TakeProfit
+from tradekit.domain.orders import NO_EXITS, PAPER, Bracket, TakeProfit
 from tradekit.domain.tiers import TierName
 
 
@@ -108,7 +108,9 @@ class UserSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bracket(self) -> Bracket:
-        """The exits of a new entry."""
+        """The exits of a new entry: of most users none."""
+        if self.stop_loss_pct is self.take_profit_pct is self.trailing_stop_pct is None and not (self.take_profits or self.time_exit_s):
+            return NO_EXITS
         ladder = self.take_profits
         if not ladder and self.take_profit_pct is not None:
             ladder = (TakeProfit(self.take_profit_pct),)

@@ -37,7 +37,11 @@ Answer = Side | Advice | None
 
 def advice_of(answer: Answer) -> Advice | None:
     """The answer in full."""
-    return Advice(answer) if isinstance(answer, Side) else answer
+    return PLAIN[answer] if isinstance(answer, Side) else answer
+
+
+PLAIN = {side: Advice(side) for side in Side}
+"""Advice that says no more than the side."""
 
 
 class Evaluator(Protocol):

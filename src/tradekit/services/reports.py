@@ -7,14 +7,22 @@ import msgspec
 from tradekit.domain.amounts import HUNDRED, ZERO, money
 from tradekit.domain.changes import NOTHING, Changes, together
 from tradekit.domain.discrepancies import Discrepancy, DiscrepancyKind, discrepancy_key
-from tradekit.domain.orders import CONDITIONAL, PAPER, TERMINAL, Fill, Order, OrderReport, OrderState, Side, as_sent, may_become
+from tradekit.domain.orders import BUY, CONDITIONAL, PAPER, SELL, TERMINAL, Fill, Order, OrderReport, OrderState, as_sent, may_become
 from tradekit.domain.portfolio import LedgerEntry, Position, Trade, book
-from tradekit.domain.protections import after_trade
+from tradekit.domain.protections import after_trade, watches
 from tradekit.domain.replies import Reply
-from tradekit.domain.sessions import ClosedTrade, Guard, SessionState, find_order, on_account, replace_order, replace_position
+from tradekit.domain.sessions import (
+    ClosedTrade,
+    Guard,
+    SessionState,
+    find_order,
+    on_account,
+    replace_order,
+    replace_position,
+)
 from tradekit.domain.signals import Delivery, Outcome, source_of
 from tradekit.domain.triggers import STOPS
-from tradekit.domain.usage import commit, release
+from tradekit.domain.usage import Usage, commit, release
 from tradekit.domain.users import UserSettings
 from tradekit.services.amend import less_filled, place_amended
 from tradekit.services.controls import came_too_late
@@ -105,13 +113,15 @@ def never_arrived(state: SessionState, client_order_id: str, ctx: Context) -> De
 
 
 def _new_fills(order: Order, report: OrderReport) -> tuple[Fill, ...]:
-    return tuple(fill for fill in report.fills if fill.trade_id not in order.trade_ids)
+    return tuple([fill for fill in report.fills if fill.trade_id not in order.trade_ids]) if order.trade_ids else report.fills
 
 
 def _apply(state: SessionState, order: Order, report: OrderReport, ctx: Context) -> Decision:
     """Book in the order's own account, and leave the account in use on the table."""
+    if state.account == order.account:
+        return _apply_at_home(state, order, report, ctx)
     decision = _apply_at_home(on_account(state, order.account), order, report, ctx)
-    return decision if state.account == order.account else replace(decision, state=on_account(decision.state, state.account))
+    return replace(decision, state=on_account(decision.state, state.account))
 
 
 def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: Context) -> Decision:
@@ -121,28 +131,30 @@ def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: 
         fills = tuple(replace(fill, account=order.account) for fill in fills)
     state, booked, ledger, trades = _book(state, order, fills, ctx)
     moved = _moved(order, booked, report, ctx)
-    if moved == order:
+    if moved is order:
         return unchanged(state, result=order)
     kept = refused_there(order, moved)
-    state, moved = (state, replace(moved, quota_day="")) if kept else _settle_quota(state, moved)
-    state = replace(state, orders=replace_order(state.orders, moved))
-    state, moved, exits, told = _exits_after(state, order, moved, ctx)
+    usage, moved = (state.usage, replace(moved, quota_day="")) if kept else _settle_quota(state.usage, moved)
+    state = replace(state, usage=usage, orders=replace_order(state.orders, moved))
+    state, moved, exits, told = _exits_after(state, order, moved, ctx, kept=kept)
     changes = Changes(
         order_updates=(moved,),
         fills=fills,
         trades=trades,
         ledger=ledger,
         delivery_updates=_failed_delivery(moved, ctx),
-        audit=(audit(state, ctx, "venue", f"order.{moved.state}", f"{moved.client_order_id} {moved.cum_qty}/{moved.quantity}"),),
+        audit=(audit(state, ctx, "venue", f"order.{moved.state}", f"{moved.client_order_id} {moved.cum_qty!s}/{moved.quantity!s}"),),
     )
     decision = Decision(
-        state=state, changes=together(changes, exits), notices=(*_notices(state, order, moved, trades, ctx), *told), result=moved
+        state=state,
+        changes=changes if exits is NOTHING else together(changes, exits),
+        notices=(*_notices(state, order, moved, trades, ctx), *told),
+        result=moved,
     )
-    if came_too_late(state, order, moved, ctx) or _outlived_panic(state, order, moved):
-        return _then(decision, cancel_these(decision.state, (moved,), ctx))
     if moved.is_open:
-        return decision
-    if moved.side is Side.SELL and decision.state.orders:
+        unwanted = came_too_late(state, order, moved, ctx) or _outlived_panic(state, order, moved)
+        return _then(decision, cancel_these(decision.state, (moved,), ctx)) if unwanted else decision
+    if moved.side is SELL and decision.state.orders:
         decision = _then(decision, go_on(decision.state, moved.symbol, ctx))
     if state.session.flattening:
         return _go_on_flattening(decision, order, moved, ctx)
@@ -152,21 +164,27 @@ def _apply_at_home(state: SessionState, order: Order, report: OrderReport, ctx: 
     return decision
 
 
-def _exits_after(state: SessionState, before: Order, order: Order, ctx: Context) -> tuple[SessionState, Order, Changes, tuple[Reply, ...]]:
-    """What fills and the end of an order mean for the exits that wait."""
+def _exits_after(
+    state: SessionState, before: Order, order: Order, ctx: Context, *, kept: bool
+) -> tuple[SessionState, Order, Changes, tuple[Reply, ...]]:
+    """What fills and the end of an order mean for the exits that wait.
+
+    :param kept: the venue would not watch the order, so that it is watched here.
+    """
     filled = order.cum_qty - before.cum_qty
-    if refused_there(before, order):
+    if kept:
         state, here, told = keep_here(state, before, order, ctx)
         return state, order, here, told
-    if order.side is Side.BUY:
+    if order.side is BUY:
         wanted = filled and order.terms.bracket
         return (*protect(state, order, filled, ctx, late=not before.is_open), ()) if wanted else (state, order, NOTHING, ())
     shrunk = NOTHING
     if filled:
         state, shrunk = sold(state, order, filled, ctx)
+    if order.is_open or not before.is_open or order.cum_qty >= order.quantity:
+        return state, order, shrunk, ()
     taken_back = before.state is OrderState.PENDING_CANCEL or order.reason == "CANCELED_BY_USER"
-    needed = order.type in CONDITIONAL or (state.session.flattening and _came_to_nothing(before, order))
-    if order.is_open or not before.is_open or not needed or order.cum_qty >= order.quantity or taken_back:
+    if taken_back or not (order.type in CONDITIONAL or (state.session.flattening and _came_to_nothing(before, order))):
         return state, order, shrunk, ()
     state, again, told = armed_again(state, order, ctx)
     return state, order, together(shrunk, again), told
@@ -188,39 +206,41 @@ def _book(
     state: SessionState, order: Order, fills: tuple[Fill, ...], ctx: Context
 ) -> tuple[SessionState, Order, tuple[LedgerEntry, ...], tuple[Trade, ...]]:
     """Cash, position and order after the fills."""
+    if not fills:
+        return state, order, (), ()
     ledger: list[LedgerEntry] = []
     trades: list[Trade] = []
-    session, positions = state.session, state.positions
     for fill in fills:
-        held = next((position for position in positions if position.symbol == fill.symbol), None)
-        booked = book(fill, session.cash, held, order.account)
-        if held is None and booked.position is not None and order.signal_id:
-            booked = replace(booked, position=replace(booked.position, source=source_of(order.cause)))
-        positions = replace_position(positions, fill.symbol, booked.position)
-        session = replace(session, cash=booked.cash, realized_today=session.realized_today + booked.realized)
-        ledger.append(booked.ledger)
+        session, held = state.session, state.position(fill.symbol)
+        booked = book(fill, session.cash, held, order.account, source_of(order.cause) if order.signal_id else "")
+        guard = session.guard
         if booked.trade is not None:
             trades.append(booked.trade if order.account == PAPER else replace(booked.trade, account=order.account))
-            session = replace(session, guard=_guarded(session.guard, trades[-1], held, order, state.settings, ctx))
+            guard = _guarded(guard, trades[-1], held, order, state.settings, ctx)
+        ledger.append(booked.ledger)
+        state = replace(
+            state,
+            session=replace(session, cash=booked.cash, realized_today=session.realized_today + booked.realized, guard=guard),
+            positions=replace_position(state.positions, fill.symbol, booked.position),
+        )
         order = replace(
             order,
             cum_qty=order.cum_qty + fill.quantity,
-            cum_quote=order.cum_quote + money(fill.quantity * fill.price),
-            cum_fee=order.cum_fee + money(fill.fee),
+            cum_quote=order.cum_quote + booked.flow,
+            cum_fee=order.cum_fee + booked.fee,
             trade_ids=(*order.trade_ids, fill.trade_id),
         )
-    if not fills:
-        return state, order, (), ()
-    if order.account != PAPER:
-        session = replace(session, booked_ms=ctx.now_ms)
-    state = replace(state, session=session, positions=positions)
     equity = ctx.equity(state)
-    if equity > session.peak_equity:
+    if equity > state.session.peak_equity:
         state = replace(state, session=replace(state.session, peak_equity=equity))
+    if order.account != PAPER:
+        state = replace(state, session=replace(state.session, booked_ms=ctx.now_ms))
     return state, order, tuple(ledger), tuple(trades)
 
 
 def _guarded(guard: Guard, trade: Trade, held: Position | None, order: Order, settings: UserSettings, ctx: Context) -> Guard:
+    if not watches(guard, settings):
+        return guard
     paid = trade.entry_price * trade.quantity
     closed = ClosedTrade(
         symbol=trade.symbol,
@@ -245,14 +265,15 @@ def _moved(before: Order, order: Order, report: OrderReport, ctx: Context) -> Or
     elif order.cum_qty and order.state in {OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.TRIGGERED, OrderState.UNKNOWN}:
         state = OrderState.PARTIALLY_FILLED
     over = state in TERMINAL
-    moved = replace(
-        less_filled(order, order.cum_qty - before.cum_qty),
-        state=state,
-        reserved=ZERO if over else _still_reserved(before, order),
-        venue_order_id=report.venue_order_id or order.venue_order_id,
-        reason=report.reason if over else order.reason,
-    )
-    return moved if moved == order else replace(moved, updated_ms=ctx.now_ms)
+    reserved = ZERO if over else _still_reserved(before, order)
+    venue_order_id, reason = report.venue_order_id or order.venue_order_id, report.reason if over else order.reason
+    if order is before:
+        known = (order.state, order.reserved, order.venue_order_id, order.reason)
+        if known == (state, reserved, venue_order_id, reason):
+            return order
+    if order.terms.amendment is not None:
+        order = less_filled(order, order.cum_qty - before.cum_qty)
+    return replace(order, state=state, reserved=reserved, venue_order_id=venue_order_id, reason=reason, updated_ms=ctx.now_ms)
 
 
 def _still_reserved(before: Order, order: Order) -> Decimal:
@@ -262,17 +283,12 @@ def _still_reserved(before: Order, order: Order) -> Decimal:
     return money(before.reserved * (order.quantity - order.cum_qty) / (before.quantity - before.cum_qty))
 
 
-def _settle_quota(state: SessionState, order: Order) -> tuple[SessionState, Order]:
+def _settle_quota(usage: Usage, order: Order) -> tuple[Usage, Order]:
     """A first fill uses the entry's reservation; an end without any fill gives it back."""
-    if not order.quota_day:
-        return state, order
-    if order.cum_qty:
-        usage = commit(state.usage, order.quota_day)
-    elif not order.is_open:
-        usage = release(state.usage, order.quota_day)
-    else:
-        return state, order
-    return replace(state, usage=usage), replace(order, quota_day="")
+    if not order.quota_day or not (order.cum_qty or order.state in TERMINAL):
+        return usage, order
+    settle = commit if order.cum_qty else release
+    return settle(usage, order.quota_day), replace(order, quota_day="")
 
 
 def _failed_delivery(order: Order, ctx: Context) -> tuple[Delivery, ...]:
@@ -312,7 +328,7 @@ def _outlived_panic(state: SessionState, before: Order, order: Order) -> bool:
 
 def _came_to_nothing(before: Order, order: Order) -> bool:
     """Whether a sale at market ended without a fill although nobody took it back: another at once would fare no better."""
-    at_market = order.side is Side.SELL and order.price is None and not order.cum_qty
+    at_market = order.side is SELL and order.price is None and not order.cum_qty
     return at_market and before.state is not OrderState.PENDING_CANCEL
 
 

@@ -10,7 +10,7 @@ from tradekit.domain.changes import Changes
 from tradekit.domain.checks import lacks_feature
 from tradekit.domain.errors import BadInput, NotFound, NotPermitted, OrderDenied, RuleRefused, TradekitError
 from tradekit.domain.instruments import Symbol
-from tradekit.domain.orders import Order, OrderType, Side
+from tradekit.domain.orders import BUY, MARKET, SELL, Order, Side
 from tradekit.domain.replies import Priority, Reply
 from tradekit.domain.risk import Check, OrderRequest
 from tradekit.domain.rules import rule_of, source_label
@@ -97,16 +97,17 @@ def deliver(state: SessionState, signal: Signal, ctx: Context) -> Decision:
     """Decide what a signal means for one subscriber: an order, or a coded reason why not. The result is the Delivery."""
     if state.user is None:
         return unchanged(state)
-    if reason := _not_wanted(state, signal) or (_exit_held_up(state, signal, ctx) if signal.side is Side.SELL else ""):
+    selling = signal.side is SELL
+    if reason := _not_wanted(state, signal) or (_exit_held_up(state, signal, ctx) if selling else ""):
         return _without_order(state, signal, _outcome(reason), reason, {}, ctx)
     cause = signal_cause(signal)
-    if signal.side is Side.SELL:
+    if selling:
         if state.position(signal.symbol) is None:
             return _without_order(state, signal, Outcome.SKIPPED, "NO_POSITION", {}, ctx)
         decision = close(state, signal.symbol, min(signal.fraction, ONE), ctx, signal=signal, cause=cause)
     else:
         quantity = entry_quantity(state, signal, ctx)
-        request = OrderRequest(symbol=signal.symbol, side=Side.BUY, quantity=quantity, type=OrderType.MARKET)
+        request = OrderRequest(symbol=signal.symbol, side=BUY, quantity=quantity, type=MARKET)
         decision = place(state, request, ctx, signal=signal, cause=cause)
     if decision.error is not None:
         reason, facts = _reason_of(decision.error)
@@ -122,12 +123,19 @@ def not_decided(state: SessionState, signal: Signal, ctx: Context) -> Decision:
 
 
 def _not_wanted(state: SessionState, signal: Signal) -> str:
-    wish = next((held for held in state.subscriptions if held.source == signal.source), None)
+    wish = _subscription(state, signal.source)
     if wish is None:
         return "NOT_SUBSCRIBED"
     if (wish.symbols and signal.symbol not in wish.symbols) or (state.settings.symbols and signal.symbol not in state.settings.symbols):
         return "NOT_SUBSCRIBED_SYMBOL"
     return ""
+
+
+def _subscription(state: SessionState, source: str) -> Subscription | None:
+    for held in state.subscriptions:
+        if held.source == source:
+            return held
+    return None
 
 
 def _exit_held_up(state: SessionState, signal: Signal, ctx: Context) -> str:
@@ -153,7 +161,7 @@ def entry_quantity(state: SessionState, signal: Signal, ctx: Context) -> Decimal
     instrument, price = ctx.instrument(state, signal.symbol), ctx.price(signal.symbol)
     if instrument is None or price is None:
         return ZERO
-    wish = next((held for held in state.subscriptions if held.source == signal.source), None)
+    wish = _subscription(state, signal.source)
     size = wish.size if wish is not None and wish.size is not None else state.settings.size
     return round_down(_quote_to_spend(state, size, ctx) * signal.fraction / price, instrument.step_size)
 
@@ -178,7 +186,7 @@ def _delivery(
         partition=state.partition,
         outcome=outcome,
         reason=reason,
-        detail=" ".join(f"{name}={value}" for name, value in facts.items()),
+        detail=" ".join([f"{name}={value}" for name, value in facts.items()]) if facts else "",
         client_order_id=order_id,
         time_ms=ctx.now_ms,
     )

@@ -4,19 +4,22 @@ from decimal import Decimal
 
 import msgspec
 
-from tradekit.domain.amounts import ONE, round_down
+from tradekit.domain.amounts import ONE, ZERO, round_down
 from tradekit.domain.changes import Changes, together
 from tradekit.domain.checks import assess
 from tradekit.domain.errors import Duplicate, NotFound, OrderDenied
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import (
+    BUY,
     CONDITIONAL,
+    MARKET,
+    NO_EXITS,
     PAPER,
     PLAIN,
+    SELL,
     Order,
     OrderState,
     OrderType,
-    Side,
     Terms,
     client_order_id,
     mode_of,
@@ -87,7 +90,7 @@ def place(
         return denied(state, denial, request, ctx)
     if duplicate:
         return refused(state, Duplicate(kind="order", name=order_id))
-    entry = request.side is Side.BUY
+    entry = request.side is BUY
     terms = _terms(request, state, ctx, native=native)
     held = (request.type in CONDITIONAL and not terms.native) or terms.fired
     order = Order(
@@ -108,7 +111,7 @@ def place(
         terms=terms,
         state=OrderState.INITIALIZED if held else OrderState.SUBMITTED,
         signal_id=signal.signal_id if signal else "",
-        reserved=reservation(case) if entry else Decimal(0),
+        reserved=reservation(case) if entry else ZERO,
         quota_day=state.today.day if entry else "",
         created_ms=ctx.now_ms,
         updated_ms=ctx.now_ms,
@@ -120,7 +123,7 @@ def place(
         ctx,
         actor,
         "order.held" if held else "order.submitted",
-        f"{order_id} {request.side} {request.quantity} {request.symbol} {request.type}",
+        f"{order_id} {request.side} {request.quantity!s} {request.symbol} {request.type}",
     )
     changes = Changes(orders=(order,), audit=(entry_row,))
     if terms.fired:
@@ -131,8 +134,8 @@ def place(
 
 def _completed(request: OrderRequest, state: SessionState, ctx: Context) -> OrderRequest:
     """What the request leaves open: the exits of the user's settings, and where a trailing stop stands."""
-    if request.side is Side.BUY and request.bracket is None:
-        request = replace(request, bracket=state.settings.bracket)
+    if request.side is BUY and request.bracket is None and (exits := state.settings.bracket) is not NO_EXITS:
+        request = replace(request, bracket=exits)
     if request.type is OrderType.TRAILING_STOP and request.trail_pct is not None:
         price, instrument = ctx.price(request.symbol), ctx.instrument(state, request.symbol)
         if price is not None and instrument is not None:
@@ -141,9 +144,9 @@ def _completed(request: OrderRequest, state: SessionState, ctx: Context) -> Orde
 
 
 def _terms(request: OrderRequest, state: SessionState, ctx: Context, *, native: bool) -> Terms:
-    bracket = request.bracket if request.side is Side.BUY and request.bracket else None
+    bracket = request.bracket if request.side is BUY and request.bracket else None
     if bracket is None and request.type not in CONDITIONAL:
-        in_the_way = request.side is Side.SELL and request.quantity > state.sellable(request.symbol)
+        in_the_way = request.side is SELL and request.quantity > state.sellable(request.symbol)
         return Terms(fired=True) if in_the_way else PLAIN
     return Terms(
         trigger_price=request.trigger_price,
@@ -209,7 +212,7 @@ def pending_cancel(order: Order, ctx: Context) -> Order:
 
 def held_canceled(order: Order, ctx: Context) -> Order:
     """A held order that its user took back."""
-    return replace(order, state=OrderState.CANCELED, reason="CANCELED_BY_USER", reserved=Decimal(0), quota_day="", updated_ms=ctx.now_ms)
+    return replace(order, state=OrderState.CANCELED, reason="CANCELED_BY_USER", reserved=ZERO, quota_day="", updated_ms=ctx.now_ms)
 
 
 def close(
@@ -226,7 +229,7 @@ def close(
     if instrument is None:
         return refused(state, OrderDenied(check=Check.INSTRUMENT_UNKNOWN.value, detail={"symbol": symbol}))
     quantity = round_down(state.sellable(symbol, with_guards=True) * fraction, instrument.step_size)
-    request = OrderRequest(symbol=symbol, side=Side.SELL, quantity=quantity, type=OrderType.MARKET)
+    request = OrderRequest(symbol=symbol, side=SELL, quantity=quantity, type=MARKET)
     return place(state, request, ctx, signal=signal, cause=cause, leg=leg)
 
 

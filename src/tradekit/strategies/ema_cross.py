@@ -3,9 +3,9 @@
 import attrs
 
 from tradekit.domain.instruments import Bar, Symbol
-from tradekit.domain.orders import Side
+from tradekit.domain.orders import BUY, SELL, Side
 from tradekit.ports.strategy import Evaluator
-from tradekit.strategies.indicators import Ema
+from tradekit.strategies.indicators import EmaDifference
 
 
 @attrs.frozen(kw_only=True)
@@ -36,23 +36,21 @@ class EmaCross:
 
 
 class _EmaCrossEvaluator:
-    __slots__ = ("_above", "_fast", "_slow")
+    __slots__ = ("_above", "_difference")
 
     def __init__(self, fast: int, slow: int) -> None:
-        self._fast = Ema(fast)
-        self._slow = Ema(slow)
+        self._difference = EmaDifference(fast, slow)
         self._above: bool | None = None
 
     def on_bar(self, bar: Bar) -> Side | None:
-        close = float(bar.close)
-        fast, slow = self._fast.add(close), self._slow.add(close)
-        if fast is None or slow is None or fast == slow:
+        difference = self._difference.add(float(bar.close))
+        if not difference:
             # Averages that touch have not crossed yet.
             return None
-        above = fast > slow
+        above = difference > 0
         if above is self._above:
             return None
         before, self._above = self._above, above
         if before is None:
             return None
-        return Side.BUY if above else Side.SELL
+        return BUY if above else SELL

@@ -34,6 +34,32 @@ class Ema:
         return self.value
 
 
+class EmaDifference:
+    """The fast exponential average less the slow one; None until both are known. In one step, for it is asked at every bar there is."""
+
+    __slots__ = ("_fast", "_fast_alpha", "_seeds", "_slow", "_slow_alpha")
+
+    def __init__(self, fast: int, slow: int) -> None:
+        """:raises ValueError: a period below 1."""
+        self._seeds = Ema(fast), Ema(slow)
+        self._fast_alpha, self._slow_alpha = 2 / (fast + 1), 2 / (slow + 1)
+        self._fast: float | None = None
+        self._slow: float | None = None
+
+    def add(self, price: float) -> float | None:
+        """Take the next input and return the new difference."""
+        fast, slow = self._fast, self._slow
+        if fast is None or slow is None:
+            first, second = (seed.add(price) for seed in self._seeds)
+            if first is None or second is None:
+                return None
+            self._fast, self._slow = first, second
+            return first - second
+        self._fast = fast = fast + self._fast_alpha * (price - fast)
+        self._slow = slow = slow + self._slow_alpha * (price - slow)
+        return fast - slow
+
+
 class Rsi:
     """Relative strength index after Wilder (New Concepts in Technical Trading Systems, 1978), 0 to 100.
 
