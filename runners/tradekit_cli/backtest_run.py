@@ -32,6 +32,7 @@ from tradekit.backtest import (
 )
 from tradekit.backtest.report import number, percent, rows, shown, span
 from tradekit.backtest.series import day
+from tradekit.backtest.skipped import skipped_rows
 from tradekit.backtest.sweep import ranking
 from tradekit.bootstrap import open_indicators, open_recordings
 from tradekit.domain.errors import BadInput
@@ -259,7 +260,7 @@ def _text(report: Report) -> str:
     head += f"{report.sizing}; amounts are in {quote}\n"
     parts = [head, table(("", ""), rows(report.metrics)).lstrip("\n")]
     if report.skipped:
-        parts.append("\nSignals without an order: " + ", ".join(f"{reason} {count}" for reason, count in report.skipped.items()))
+        parts.append("\nSignals without an order:\n" + "\n".join(f"{count:>7}  {why}" for why, count in skipped_rows(report.skipped)))
     if report.trades:
         parts.append("\n" + _trades(report))
     open_ = (f"\nStill open: {held.quantity:f} {held.symbol} at {shown(held.average_price)}" for held in report.open_positions)

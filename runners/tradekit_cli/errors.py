@@ -33,7 +33,9 @@ OK, FAILURE, USAGE, UNHEALTHY, CONFIGURATION, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 def exit_code(error: TradekitError) -> int:
     """What the process ends with."""
-    return CONFIGURATION if isinstance(error, OperatorError) else FAILURE
+    if isinstance(error, OperatorError):
+        return CONFIGURATION
+    return USAGE if isinstance(error, BadInput) else FAILURE
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

@@ -240,23 +240,23 @@ def test_gaps_that_are_allowed_are_reported(run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["ema-crss"], errors.FAILURE, "strategy 'ema-crss' is not known. One of dca, donchian-breakout, ema-cross, "),
-        ([], errors.FAILURE, "strategy '' is missing. Name one of dca, "),
-        (["ema-cross", "--rule", "buy when close > 1"], errors.FAILURE, "strategy 'ema-cross' cannot be given beside --rule"),
-        (["--rule", "buy when close > 1", "--param", "fast=3"], errors.FAILURE, "a rule has no parameters"),
-        (["--rule", "buy when close > 1", "--sweep", "fast=3,4"], errors.FAILURE, "a rule has no parameters"),
-        (["ema-cross", "--param", "quick=3"], errors.FAILURE, "It takes: fast, slow"),
-        (["ema-cross", "--param", "fast=30"], errors.FAILURE, "must be shorter"),
-        (["ema-cross", "--cash", "x"], errors.FAILURE, "cash 'x' is not a number"),
-        (["ema-cross", "--fees", "2"], errors.FAILURE, "fees '2' is not a fraction"),
-        (["ema-cross", "--set", "size=no"], errors.FAILURE, "size 'no' is not a number"),
-        (["ema-cross", "--fill", "never"], errors.FAILURE, "--fill next-open or --fill close"),
-        (["ema-cross", "--model", "real"], errors.FAILURE, "--model exact or --model paper"),
-        (["ema-cross", "--from", "soon"], errors.FAILURE, "from 'soon' is not a date"),
-        (["ema-cross", "--from", "2030-01-01"], errors.FAILURE, "the data goes from 2017-07-14 03:00".capitalize()),
-        (["ema-cross", "--sweep", "fast=5:1:1"], errors.FAILURE, "is not FROM:TO:STEP"),
-        (["ema-cross", "--sweep", "fast=5", "--by", "luck"], errors.FAILURE, "is not a measure"),
-        (["ema-cross", "--sweep", "fast=99"], errors.FAILURE, "has no combination that works"),
+        (["ema-crss"], errors.USAGE, "strategy 'ema-crss' is not known. One of dca, donchian-breakout, ema-cross, "),
+        ([], errors.USAGE, "strategy '' is missing. Name one of dca, "),
+        (["ema-cross", "--rule", "buy when close > 1"], errors.USAGE, "strategy 'ema-cross' cannot be given beside --rule"),
+        (["--rule", "buy when close > 1", "--param", "fast=3"], errors.USAGE, "a rule has no parameters"),
+        (["--rule", "buy when close > 1", "--sweep", "fast=3,4"], errors.USAGE, "a rule has no parameters"),
+        (["ema-cross", "--param", "quick=3"], errors.USAGE, "It takes: fast, slow"),
+        (["ema-cross", "--param", "fast=30"], errors.USAGE, "must be shorter"),
+        (["ema-cross", "--cash", "x"], errors.USAGE, "cash 'x' is not a number"),
+        (["ema-cross", "--fees", "2"], errors.USAGE, "fees '2' is not a fraction"),
+        (["ema-cross", "--set", "size=no"], errors.USAGE, "size 'no' is not a number"),
+        (["ema-cross", "--fill", "never"], errors.USAGE, "--fill next-open or --fill close"),
+        (["ema-cross", "--model", "real"], errors.USAGE, "--model exact or --model paper"),
+        (["ema-cross", "--from", "soon"], errors.USAGE, "from 'soon' is not a date"),
+        (["ema-cross", "--from", "2030-01-01"], errors.USAGE, "the data goes from 2017-07-14 03:00".capitalize()),
+        (["ema-cross", "--sweep", "fast=5:1:1"], errors.USAGE, "is not FROM:TO:STEP"),
+        (["ema-cross", "--sweep", "fast=5", "--by", "luck"], errors.USAGE, "is not a measure"),
+        (["ema-cross", "--sweep", "fast=99"], errors.USAGE, "has no combination that works"),
         (["ema-cross", "--walk-forward", "0"], errors.USAGE, "walk-forward"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -297,7 +297,7 @@ def test_the_progress_bar_says_how_much_and_how_long() -> None:
 )
 def test_options_that_would_do_nothing_are_refused(run, data: Path, options: list[str], words: str) -> None:
     done = run("ema-cross", "--data", data, *options)
-    assert (done.exit_code, done.stdout) == (errors.FAILURE, "")
+    assert (done.exit_code, done.stdout) == (errors.USAGE, "")
     assert words in done.stderr
 
 

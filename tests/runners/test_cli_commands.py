@@ -165,7 +165,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(run, monkeypatch: pytest.Monke
         ),
         (StorageFailed(reason="disk full"), 1, "the database failed: disk full. `tradekit doctor` finds out more."),
         (Busy(queue="inbox", limit=3), 1, "busy: inbox holds 3 already. Try again."),
-        (BadInput(field="amount", value="-1", problem="is not a number", hint="use 1"), 1, "amount '-1' is not a number. Use 1."),
+        (BadInput(field="amount", value="-1", problem="is not a number", hint="use 1"), 2, "amount '-1' is not a number. Use 1."),
     ],
 )
 def test_errors_in_words(error: ConfigurationError, code: int, text: str) -> None:

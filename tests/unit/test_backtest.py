@@ -21,12 +21,13 @@ from tradekit.backtest.account import Account
 from tradekit.backtest.curve import DAY_MS, Curve
 from tradekit.backtest.market import BarMarket
 from tradekit.backtest.series import moments
+from tradekit.backtest.skipped import WORDS, skipped_rows
 from tradekit.backtest.venue import BarVenue
 from tradekit.domain.errors import BadInput, DataError, NotFound, OrderDenied
 from tradekit.domain.instruments import Bar, instrument_for
 from tradekit.domain.matching import MatchingModel
 from tradekit.domain.orders import OrderType, Side
-from tradekit.domain.risk import OrderRequest, TradingPolicy
+from tradekit.domain.risk import Check, OrderRequest, TradingPolicy
 from tradekit.services.decisions import Source
 from tradekit.strategies import EmaCross
 
@@ -160,6 +161,25 @@ def test_the_daily_loss_limit_stops_entries_until_the_next_day() -> None:
     report = run(Scripted(script=script), [*bars, *late], options)
     assert report.skipped == {"MAX_DAILY_LOSS": 1}
     assert [fill.side for fill in report.fills] == [Side.BUY, Side.SELL, Side.BUY]
+
+
+def test_signals_without_an_order_are_explained_the_most_frequent_first() -> None:
+    told = skipped_rows({"MAX_EXPOSURE": 2, "NO_POSITION": 7, "OF_A_PLUGIN": 2})
+    assert told == [
+        ("it said to sell, and nothing was held (NO_POSITION)", "7"),
+        ("as much as max_exposure_pct allows was tied up already (MAX_EXPOSURE)", "2"),
+        ("OF_A_PLUGIN", "2"),
+    ]
+
+
+def test_every_check_that_a_backtest_can_fail_has_words() -> None:
+    of_the_service = {
+        Check.MAINTENANCE, Check.SESSION_NOT_ACTIVE, Check.HALTED, Check.REDUCING_ONLY, Check.ACCOUNT_INVALID, Check.TIER_FEATURE,
+        Check.API_RATE_LIMIT, Check.DAILY_TRADES_LIMIT, Check.MAX_POSITIONS,
+    }  # fmt: skip
+    of_limit_orders = {Check.PRICE_DEVIATION, Check.TRIGGER_PRICE, Check.QTY_PRECISION}
+    of_the_data = {Check.INSTRUMENT_UNKNOWN, Check.INSTRUMENT_NOT_TRADABLE, Check.DUPLICATE_SIGNAL}
+    assert set(Check) - of_the_service - of_limit_orders - of_the_data <= set(WORDS)
 
 
 def test_instruments_share_the_cash_in_order_of_time() -> None:

@@ -12,6 +12,7 @@ import msgspec
 from tradekit.backtest.picture import can_draw, draw
 from tradekit.backtest.report import Report, rows, span
 from tradekit.backtest.series import Series
+from tradekit.backtest.skipped import skipped_rows
 from tradekit.domain.amounts import text_of
 from tradekit.domain.errors import DataError
 
@@ -66,7 +67,7 @@ def page(report: Report, picture: str = "") -> str:
     lines += ["| | |", "|---|---|", *(f"| {label} | {text} |" for label, text in rows(report.metrics)), ""]
     if report.skipped:
         lines += ["Signals that made no order:", "", "| why | signals |", "|---|---|"]
-        lines += [f"| {reason} | {count} |" for reason, count in report.skipped.items()]
+        lines += [f"| {why} | {count} |" for why, count in skipped_rows(report.skipped)]
     lines += ["", "## Trades", "", "| entry | price | exit | price | quantity | profit | |", "|---|---|---|---|---|---|---|"]
     for trade in report.trades[:TRADES_SHOWN]:
         lines.append(
