@@ -423,10 +423,14 @@ def test_a_strategy_that_breaks_is_named_with_its_bar() -> None:
         run(Breaks(), flat_bars("1", "1"))
 
 
-def test_progress_ends_with_everything_done(eurusd: Series) -> None:
-    told: list[tuple[int, int]] = []
-    run(EmaCross(), list(eurusd), progress=lambda done, total: told.append((done, total)))
+@pytest.mark.parametrize("trade_from_ms", [None, START_MS + 100 * 3_600_000], ids=["at once", "after a warm-up"])
+def test_progress_ends_with_everything_done(eurusd: Series, trade_from_ms: int | None) -> None:
+    options, told = Options(trade_from_ms=trade_from_ms), list[tuple[int, int]]()
+    run(EmaCross(), list(eurusd), options, progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (eurusd.count, eurusd.count)
+    other = Series.of([msgspec.structs.replace(bar, symbol="GBP/USD") for bar in eurusd])
+    run(EmaCross(), [eurusd, other], options, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (2 * eurusd.count, 2 * eurusd.count)
 
 
 def test_series_in_memory_travel_to_other_processes() -> None:

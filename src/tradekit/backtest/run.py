@@ -232,10 +232,12 @@ class _Run:
     def _trade_many(self, parts: tuple[Series, ...]) -> None:
         """Moment by moment: what closes meets the rest of its prices, then the strategy is asked, and what opens meets what was sent."""
         for closing, opening in moments(parts):
+            self._tell(len(closing))
             if self._account is None:
                 for bar in closing:
                     self._ask(bar)
-                _ = opening and self._begins(opening[0])
+                if opening:
+                    self._begins(opening[0])
                 continue
             if self._account.state.orders:
                 self._settle(closing)
@@ -246,7 +248,6 @@ class _Run:
                 self._note(self._account.state, closing[0].close_ms)
             if self._account.state.orders:
                 self._open(opening)
-            self._tell(len(closing))
 
     def _note(self, state: SessionState, now_ms: int) -> None:
         """A point of the curve."""
