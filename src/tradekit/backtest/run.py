@@ -134,6 +134,8 @@ class _Run:
                 self._trade_one(self._series[0])
             else:
                 self._trade_many(self._series)
+        if self._progress is not None:
+            self._progress(self._bars, self._bars)
         account = self._account
         if account is None or not len(self._curve):
             raise BadInput(field="data", value=", ".join(part.symbol for part in self._series), problem="has no bars to trade on")
@@ -176,7 +178,10 @@ class _Run:
 
     def _first(self, series: Series) -> Bar:
         start_ms = self._options.trade_from_ms or 0
-        return next(bar for bar in series if bar.close_ms > start_ms)
+        first = next((bar for bar in series if bar.close_ms > start_ms), None)
+        if first is None:
+            raise BadInput(field="data", value=series.symbol, problem=f"has no bars after {minute(start_ms)}, where trading begins")
+        return first
 
     def _trade_one(self, series: Series) -> None:
         """What :meth:`_trade_many` does, of one instrument: the one hot loop, which touches money only when there is an order."""
@@ -231,38 +236,36 @@ class _Run:
 
     def _trade_many(self, parts: tuple[Series, ...]) -> None:
         """Moment by moment: what closes meets the rest of its prices, then the strategy is asked, and what opens meets what was sent."""
+        closes: dict[Symbol, float] = {}
         for closing, opening in moments(parts):
-            self._tell(len(closing))
-            if self._account is None:
-                for bar in closing:
-                    self._ask(bar)
-                if opening:
-                    self._begins(opening[0])
-                continue
-            if self._account.state.orders:
+            account = self._account
+            if account is not None and account.state.orders:
                 self._settle(closing)
             heard = [(bar, answer) for bar in closing if (answer := self._ask(bar)) is not None]
-            if heard:
-                self._hear(heard)
-            if closing:
-                self._note(self._account.state, closing[0].close_ms)
-            if self._account.state.orders:
-                self._open(opening)
+            closes.update((bar.symbol, float(bar.close)) for bar in closing)
+            if account is not None:
+                if heard:
+                    self._hear(heard)
+                if closing:
+                    self._note(account.state, closes, closing[0].close_ms)
+                if account.state.orders:
+                    self._open(opening)
+            elif opening:
+                self._begins(opening[0])
+            self._tell(len(closing))
 
-    def _note(self, state: SessionState, now_ms: int) -> None:
-        """A point of the curve."""
+    def _note(self, state: SessionState, closes: Mapping[Symbol, float], now_ms: int) -> None:
+        """A point of the curve, at the last closing prices: what a bar opens at counts once it has closed."""
         value = float(state.session.cash)
         for position in state.positions:
-            quote = self._market.quote(position.symbol)
-            assert quote is not None, "what was bought has a price"
-            value += float(position.quantity) * float(quote.price)
+            value += float(position.quantity) * closes[position.symbol]
         self._exposed += bool(state.positions)
         self._curve.add(now_ms, value)
 
     def _tell(self, bars: int) -> None:
-        """So many bars more are done."""
-        before, self._done = self._done, self._done + bars
-        if self._progress is not None and (self._done // PROGRESS_EVERY > before // PROGRESS_EVERY or self._done >= self._bars):
+        """So many bars more are done; of how many is known from the series, whose end is told by :meth:`report`."""
+        before, self._done = self._done, min(self._done + bars, self._bars)
+        if self._progress is not None and self._done // PROGRESS_EVERY > before // PROGRESS_EVERY:
             self._progress(self._done, self._bars)
 
     def _begins(self, bar: Bar) -> bool:

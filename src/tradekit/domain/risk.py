@@ -1,7 +1,7 @@
 """What a pre-trade check looks at, and the codes it may answer with; the checks are in :mod:`tradekit.domain.checks`."""
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 import msgspec
@@ -16,6 +16,7 @@ from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import Limits
 
 derive = msgspec.structs.force_setattr
+UNLIMITED = GlobalState.NORMAL
 
 
 class Check(StrEnum):
@@ -119,16 +120,18 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     """Quote currency at the assumed price. Derived, as is what follows: many checks ask for it."""
     stop_pct: Decimal | None = None
     """How far the price may go against an entry before it is sold."""
-    allowed: GlobalState = GlobalState.NORMAL
+    allowed: GlobalState = UNLIMITED
     """What the operator allows this user at this venue."""
 
     def __post_init__(self) -> None:
         request, controls = self.request, self.policy.controls
-        derive(self, "notional", request.quantity * self.price)
-        if request.bracket is not None:
-            derive(self, "stop_pct", request.bracket.stop_pct)
-        if controls:
-            derive(self, "allowed", state_of(controls, venue_of(self.state.account), self.state.user_id))
+        try:
+            derive(self, "notional", request.quantity * self.price)
+        except InvalidOperation:
+            # No numbers: the check of their precision says so.
+            derive(self, "notional", ZERO)
+        derive(self, "stop_pct", None if request.bracket is None else request.bracket.stop_pct)
+        derive(self, "allowed", state_of(controls, venue_of(self.state.account), self.state.user_id) if controls else UNLIMITED)
 
     @property
     def limited_by(self) -> str:
