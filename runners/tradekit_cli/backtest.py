@@ -11,6 +11,7 @@ def backtest(
     strategy: Annotated[
         str | None,
         typer.Argument(
+            metavar="STRATEGY",
             help="ema-cross, rsi-reversion, donchian-breakout, dca, grid, the name of a plug-in, or a class of yours as FILE.py:CLASS or "
             "MODULE:CLASS",
             show_default=False,
@@ -19,7 +20,7 @@ def backtest(
     rule: Annotated[
         str | None,
         typer.Option(
-            "--rule", metavar="TEXT", help="Instead of a strategy a rule, as in 'buy when rsi(14) crosses above 30'", show_default=False
+            "--rule", metavar="RULE", help="Instead of a strategy a rule, as in 'buy when rsi(14) crosses above 30'", show_default=False
         ),
     ] = None,
     begin: Annotated[
@@ -55,7 +56,9 @@ def backtest(
     ] = None,
     walk_forward: Annotated[
         int | None,
-        typer.Option("--walk-forward", metavar="N", min=1, help="Choose on one stretch, trade the next: N times", show_default=False),
+        typer.Option(
+            "--walk-forward", metavar="COUNT", min=1, help="Choose on one stretch, trade the next: so many times", show_default=False
+        ),
     ] = None,
     by: Annotated[
         str | None,
@@ -67,7 +70,7 @@ def backtest(
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Processes of a sweep (default: one per core)", show_default=False)
+        int | None, typer.Option(metavar="COUNT", min=1, help="Processes of a sweep (default: one per core)", show_default=False)
     ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write report.json, trades.csv, report.md and report.png", show_default=False)

@@ -32,7 +32,8 @@ MadeUpFeed = Annotated[
     typer.Option("--feed", metavar="FEED", help="simulated (default), or replay:[SYMBOL=]PATH[,...] for recorded bars", show_default=False),
 ]
 Speed = Annotated[
-    float | None, typer.Option(metavar="X", help="Replay X times as fast as recorded (default: one bar per second)", show_default=False)
+    float | None,
+    typer.Option(metavar="FACTOR", help="Replay FACTOR times as fast as recorded (default: one bar per second)", show_default=False),
 ]
 
 
@@ -105,9 +106,9 @@ def chat(
 
 
 def demo(
-    users: Annotated[int, typer.Option(min=1, help="Simulated users")] = 100,
-    seconds: Annotated[float, typer.Option(min=1, help="Length of the load")] = 30,
-    seed: Annotated[int, typer.Option(help="Seed of the load")] = 1,
+    users: Annotated[int, typer.Option(metavar="COUNT", min=1, help="Simulated users")] = 100,
+    seconds: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="Length of the load")] = 30,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Seed of the load")] = 1,
     feed: MadeUpFeed = None,
     speed: Speed = None,
     venue: Annotated[
@@ -116,7 +117,7 @@ def demo(
     faults: Annotated[
         str, typer.Option(metavar="none|all|LIST", help="What goes wrong at the loopback venue; LIST: names with commas")
     ] = "none",
-    telegram_limit: Annotated[int, typer.Option(min=1, help="Messages per second the Bot API server allows")] = 1000,
+    telegram_limit: Annotated[int, typer.Option(metavar="COUNT", min=1, help="Messages per second the Bot API server allows")] = 1000,
     keep: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep the database and the load's log in this directory", show_default=False)
     ] = None,
@@ -147,9 +148,9 @@ def demo(
 
 
 def simulate(
-    users: Annotated[int, typer.Option(min=1, help="Simulated users")] = 200,
-    hours: Annotated[float, typer.Option(min=0.01, help="Simulated time")] = 24,
-    seed: Annotated[int, typer.Option(help="Seed of everything that happens")] = 1,
+    users: Annotated[int, typer.Option(metavar="COUNT", min=1, help="Simulated users")] = 200,
+    hours: Annotated[float, typer.Option(metavar="HOURS", min=0.01, help="Simulated time")] = 24,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Seed of everything that happens")] = 1,
     faults: Annotated[
         str,
         typer.Option(
@@ -193,8 +194,11 @@ def reconcile(
         compare(settings, user=user, as_json=as_json)
 
 
-Scope = Annotated[str, typer.Argument(help="all, a venue such as binance or paper, or a user's number")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for users and the audit")]
+Who = Annotated[
+    str, typer.Argument(metavar="WHO", help="Number of the user, or an identity such as telegram:4711 or terminal:ada", show_default=False)
+]
+Scope = Annotated[str, typer.Argument(metavar="SCOPE", help="all, a venue such as binance or paper, or a user's number")]
+Reason = Annotated[str, typer.Option("--reason", metavar="WORDS", help="Why, for users and the audit")]
 
 
 def halt(scope: Scope = "all", reason: Reason = "", data: Data = None, as_json: Json = False) -> None:
@@ -256,7 +260,7 @@ def version(as_json: Json = False, data: Annotated[Path | None, typer.Option("--
 @users.command("list")
 def users_list(
     data: Data = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most users to list")] = 1000,
+    limit: Annotated[int, typer.Option(metavar="COUNT", min=1, max=100_000, help="Most users to list")] = 1000,
     as_json: Json = False,
 ) -> None:
     """List the users, oldest first."""
@@ -268,7 +272,7 @@ def users_list(
 
 @users.command("show")
 def users_show(
-    who: Annotated[str, typer.Argument(help="Number of the user, or an identity such as telegram:4711 or terminal:ada")],
+    who: Who,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -281,8 +285,8 @@ def users_show(
 
 @users.command("role")
 def users_role(
-    who: Annotated[str, typer.Argument(help="Number of the user, or an identity such as telegram:4711 or terminal:ada")],
-    role: Annotated[str, typer.Argument(help="user, provider, support, auditor, admin or owner")],
+    who: Who,
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="user, provider, support, auditor, admin or owner")],
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -295,8 +299,8 @@ def users_role(
 
 @users.command("tier")
 def users_tier(
-    who: Annotated[str, typer.Argument(help="Number of the user, or an identity such as telegram:4711 or terminal:ada")],
-    tier: Annotated[str, typer.Argument(help="free, premium or enterprise")],
+    who: Who,
+    tier: Annotated[str, typer.Argument(metavar="TIER", help="free, premium or enterprise")],
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -350,7 +354,7 @@ def keys_generate(data: Annotated[Path | None, typer.Option("--data", metavar="D
 
 @keys.command("add")
 def keys_add(
-    venue: Annotated[str, typer.Argument(help="As ccxt calls it, such as binance")],
+    venue: Annotated[str, typer.Argument(metavar="VENUE", help="As ccxt calls it, such as binance")],
     name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Your name in `tradekit chat`", show_default=False)] = None,
     user: Annotated[
         str | None, typer.Option("--user", metavar="WHO", help="Or a user's number or identity, such as telegram:4711", show_default=False)

@@ -37,7 +37,7 @@ def indicators(as_json: Json = False) -> None:
 
 
 @rules.command("check")
-def check(text: Annotated[str, typer.Argument(help="The rule, as one argument")], as_json: Json = False) -> None:
+def check(text: Annotated[str, typer.Argument(metavar="RULE", help="The rule, as one argument")], as_json: Json = False) -> None:
     """Read a rule: print its canonical text and what it means, or point at what is wrong."""
     from tradekit.domain.rules import rule_source
     from tradekit.domain.rules_print import rule_text, rule_words

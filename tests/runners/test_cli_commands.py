@@ -1,9 +1,13 @@
 """What the commands print, where, and with which exit code."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner, Result
 
 from tradekit import __version__
@@ -51,6 +55,24 @@ def test_every_command_says_what_it_does_and_takes_a_data_directory(run) -> None
         assert len(shown.stdout.splitlines()[2].strip()) > 10, words
         if words not in {"version", "demo", "simulate"}:
             assert "--data DIR" in shown.stdout, words
+
+
+def leaves(command: object, *words: str) -> Iterator[tuple[str, ...]]:
+    """The words of every command."""
+    if not isinstance(command, TyperGroup):
+        yield words
+        return
+    for name, below in command.commands.items():
+        yield from leaves(below, *words, name)
+
+
+def test_help_names_what_an_option_takes_in_a_word_of_people(run) -> None:
+    named = list(leaves(typer.main.get_command(app)))
+    assert {("backtest",), ("users", "list")} <= set(named)
+    for words in named:
+        shown = run(*words, "--help").stdout
+        assert not re.findall(r"^ +(--[\w-]+ (?:<(?:int|float|str|path)\b.*|TEXT|INTEGER|FLOAT|PATH))", shown, re.MULTILINE), words
+        assert not re.findall(r"^Usage: .*\b[a-z]+[\]}]", shown), words
 
 
 def test_version_as_text_and_json(run) -> None:

@@ -3,8 +3,10 @@ from decimal import Decimal
 import pytest
 
 from tests.unit.chat_support import NOW_MS, Chat, FixedMarket, NoHistory, replace
+from tradekit.chat.commands.settings import EXAMPLES, GROUPS, RISK, value_text
 from tradekit.chat.registry import COMMANDS, command_list
 from tradekit.chat.render import render
+from tradekit.chat.texts import text_for
 from tradekit.domain.orders import Fill, Side
 from tradekit.domain.portfolio import Trade
 from tradekit.domain.sessions import Guard, LockKind, SessionStatus, TradingLock
@@ -21,7 +23,7 @@ def test_start_opens_a_paper_account_and_says_what_it_allows_and_risks() -> None
     chat = Chat(started=False)
     text = chat.says("/start ref_x")
     assert "Welcome, Ada!" in text
-    assert "PAPER account: 10,000 USDT to trade with, no real money (simulated prices)" in text
+    assert "PAPER account: 10,000.00 USDT to trade with, no real money (simulated prices)" in text
     assert "Plan Free: 5 trades a day, 2 positions, 10 commands a minute." in text
     assert "can lose all the money" in text
     assert [[button.label for button in row] for row in render(chat.reply).buttons] == [
@@ -79,11 +81,24 @@ def test_the_menu_of_a_transport_holds_what_everybody_may_use() -> None:
 
 @pytest.mark.parametrize(
     ("line", "guess"),
-    [("/byu btc 0.01", "/buy btc 0.01"), ("buy btc 0.01", "/buy btc 0.01"), ("helo there", "/help"), ("/portfolo", "/portfolio")],
+    [
+        ("/byu btc 0.01", "/buy btc 0.01"),
+        ("buy btc 0.01", "/buy btc 0.01"),
+        ("helo there", "/help"),
+        ("/portfolo", "/portfolio"),
+        ("/port", "/portfolio"),
+        ("/cancle all", "/cancel all"),
+    ],
 )
 def test_a_slip_of_the_finger_is_answered_with_what_was_probably_meant(chat: Chat, line: str, guess: str) -> None:
     assert f"Did you mean {guess}?" in chat.says(line)
     assert f"cmd:{guess}" in [button.data for row in render(chat.reply).buttons for button in row]
+
+
+@pytest.mark.parametrize("line", ["/price BTC/USDT", "/zebra", "/banana 1", "money please", "/x", "/" + "portfolio" * 9])
+def test_a_word_that_is_nothing_like_a_command_gets_no_guess(chat: Chat, line: str) -> None:
+    assert "Did you mean" not in chat.says(line)
+    assert [button.data for row in render(chat.reply).buttons for button in row] == ["cmd:/help"]
 
 
 def test_a_message_that_means_nothing_is_answered(chat: Chat) -> None:
@@ -95,22 +110,20 @@ def test_portfolio_shows_money_and_positions_at_market(chat: Chat) -> None:
     chat.market.prices["BTC/USDT"] = Decimal(44_000)
     text = chat.says("/portfolio")
     assert "💼 PAPER portfolio (simulated prices)" in text
-    assert "Equity 10,039.6 USDT" in text
-    assert "Cash 9,599.6 USDT" in text
-    assert "reserved for open orders: 200.2 USDT" in text
-    assert "Unrealised P&L +39.6 USDT" in text
-    assert "Today +39.6 USDT (+0.4%)" in text
-    assert (
-        "• 0.01 BTC: now 44,000, paid 40,040 USDT, worth 440 USDT, P&L +39.6 USDT (+9.89%)".replace("worth 440 USDT", "worth 440") in text
-    )
+    assert "Equity 10,039.60 USDT" in text
+    assert "Cash 9,599.60 USDT" in text
+    assert "reserved for open orders: 200.20 USDT" in text
+    assert "Unrealised P&L +39.60 USDT" in text
+    assert "Today +39.60 USDT (+0.4%)" in text
+    assert "• 0.01 BTC: now 44,000.00, paid 40,040.00 USDT, worth 440.00 USDT, P&L +39.60 USDT (+9.89%)" in text
 
 
 def test_a_position_without_a_price_counts_at_cost(chat: Chat) -> None:
     chat.holds("BTC/USDT", "0.01")
     del chat.market.prices["BTC/USDT"]
     text = chat.says("/portfolio")
-    assert "cost 400.4 USDT, no price yet" in text
-    assert "Equity 10,000 USDT" in text
+    assert "cost 400.40 USDT, no price yet" in text
+    assert "Equity 10,000.00 USDT" in text
 
 
 @pytest.mark.parametrize(("source", "mark"), [("simulated", "(simulated prices)"), ("replay", "(replayed prices)"), ("live", "")])
@@ -230,13 +243,13 @@ def test_history_lists_round_trips_and_fills() -> None:
     chat = Chat(reader=NoHistory(trades=lambda user, limit: [trade] * (user == 7 and limit == 10), fills=[fill]))
     text = chat.says("/history")
     assert "the last 1 closed trade and 1 fill" in text
-    assert "• 2026-01-01 00:00 UTC: BTC/USDT 0.01, 40,000 → 41,000, P&L +10 USDT (+2.5%)" in text
-    assert "• 2026-01-01 00:00 UTC: sell 0.01 BTC/USDT at 41,000, fee 0.41 USDT" in text
+    assert "• 2026-01-01 00:00 UTC: BTC/USDT 0.01, 40,000.00 → 41,000.00, P&L +10.00 USDT (+2.5%)" in text
+    assert "• 2026-01-01 00:00 UTC: sell 0.01 BTC/USDT at 41,000.00, fee 0.41 USDT" in text
     assert Chat().says("/history").endswith("Nothing yet.")
 
 
 def test_settings_are_listed_and_changed(chat: Chat) -> None:
-    assert "• time_zone = UTC: your clock and your trading day" in chat.says("/settings")
+    assert "• time_zone = UTC" in chat.says("/settings")
     chat.presses("Europe/Berlin")
     assert chat.state.settings.time_zone == "Europe/Berlin"
     assert "keeps its old end, 2026-01-02 00:00 UTC" in render(chat.reply).text
@@ -251,7 +264,6 @@ def test_settings_are_listed_and_changed(chat: Chat) -> None:
     ("line", "said"),
     [
         ("/settings time_zone Mars/Base", "is not a time zone"),
-        ("/settings time_zone", "The time zone is missing."),
         ("/settings colour blue", "The setting “colour” is not known."),
         ("/settings size NaN", "The size “NaN” is not a number."),
         ("/settings sizing much", "is not a sizing mode"),
@@ -269,6 +281,27 @@ def test_a_wrong_setting_gets_an_example_for_it_that_works(chat: Chat, line: str
     assert said in text
     assert chat.state.settings == before
     chat.says(text.rpartition("Example: ")[2])
+    assert chat.keys[0] in {"settings.changed", "settings.zone_changed"}
+
+
+def test_every_setting_is_seen_at_a_glance_on_a_phone(chat: Chat) -> None:
+    chat.says("/risk stop_loss_pct 2")
+    text = chat.says("/settings")
+    lines = text.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("• ")] == [name for group in GROUPS.values() for name in group]
+    assert {"Limits", "Protections", "• stop_loss_pct = 2", "• guard_lock_s = 3600 (1 h)", "• cooldown_s = off"} <= set(lines)
+    assert max(len(line) for line in lines[:-1]) <= 40
+    assert all(f"• {name} = " in chat.later(60).says("/risk") for group in RISK for name in GROUPS[group])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_setting_alone_shows_its_value_what_it_means_and_how_to_change_it(chat: Chat, name: str) -> None:
+    before = chat.state.settings
+    text = chat.says(f"/settings {name}")
+    assert text.startswith(f"⚙️ {name} = {value_text(name, getattr(before, name))}")
+    assert text_for(f"setting.{name}") in text
+    assert chat.state.settings == before
+    chat.says(text.rpartition("for example: ")[2])
     assert chat.keys[0] in {"settings.changed", "settings.zone_changed"}
 
 

@@ -87,7 +87,7 @@ def test_a_check_says_what_it_means_and_what_it_would_have_said(chat: RuleChat) 
     assert said.startswith("BUY on the first bar on which close is above 10\nSELL on the first bar on which close is below 10\n")
     assert "As it is kept: buy when close > 10; sell when close < 10\n6 parts, looking at 0 bars\n" in said
     assert "On the last 4 bars of BTC/USDT it would have spoken 3 times" in said
-    assert re.findall(r"• .*: (.*)", said) == ["buy at 11 USDT", "sell at 9 USDT", "buy at 11 USDT"]
+    assert re.findall(r"• .*: (.*)", said) == ["buy at 11.00 USDT", "sell at 9.00 USDT", "buy at 11.00 USDT"]
     assert chat.state.rules == ()
 
 

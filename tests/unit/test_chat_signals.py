@@ -42,7 +42,7 @@ def test_signals_lists_sources_with_buttons_and_the_last_signals() -> None:
     text = chat.says("/signals")
     assert "• ema-cross: EMA 12/26" in text
     assert "• rsi-reversion: RSI 14\n  needs a plan with advanced signals" in text
-    assert "ema-cross says buy BTC/USDT at 40,000 USDT — 0123456789abcdef" in text
+    assert "ema-cross says buy BTC/USDT at 40,000.00 USDT — 0123456789abcdef" in text
     chat.presses("Follow ema-cross")
     assert [held.source for held in chat.state.subscriptions] == ["ema-cross"]
     assert "✅ ema-cross: EMA 12/26 — you follow all" in chat.says("/signals")
@@ -93,7 +93,7 @@ def test_a_provider_publishes_through_the_use_case_of_strategies(chat: Chat) -> 
     text = chat.says("/signal buy btc broke out of the range")
     (signal,) = chat.decision.publish
     assert (signal.symbol, signal.side, signal.note) == ("BTC/USDT", Side.BUY, "broke out of the range")
-    assert "Published: buy BTC/USDT at 40,000 USDT (simulated prices)\nNote: broke out of the range" in text
+    assert "Published: buy BTC/USDT at 40,000.00 USDT (simulated prices)\nNote: broke out of the range" in text
     assert "is neither buy nor sell" in chat.says("/signal hold btc")
     assert "The symbol is missing." in chat.says("/signal sell")
     assert "The side is missing." in chat.says("/signal")
@@ -143,7 +143,7 @@ def test_why_explains_every_outcome_with_its_facts() -> None:
     text = chat.later(60).says("/why")
     assert f"ema-cross buy BTC/USDT — traded, order {done.client_order_id[:8]}" in text
     assert "not traded: your trading was paused by you" in text
-    assert "not traded: it would have risked 100 USDT; your limit is 50 USDT (0.5% of equity)" in text
+    assert "not traded: it would have risked 100.00 USDT; your limit is 50.00 USDT (0.5% of equity)" in text
     assert "expired: it came too late" in text
     assert "failed: nobody took the rest at that price" in text
     assert "not traded: new reason" in text

@@ -116,7 +116,7 @@ def test_an_ambiguous_symbol_is_asked_back() -> None:
 def test_an_order_is_confirmed_by_a_button_and_only_once(careful: Chat) -> None:
     text = careful.says("/buy btc 0.01")
     assert text.startswith("PAPER: buy 0.01 BTC/USDT at market?")
-    assert "about 400 USDT, fee about 0.4 USDT" in text
+    assert "about 400.00 USDT, fee about 0.40 USDT" in text
     assert careful.decision.submit == ()
     data = render(careful.reply).buttons[0][0].data
     careful.presses("Confirm")
@@ -156,7 +156,7 @@ def test_the_market_is_checked_again_when_the_button_is_pressed(careful: Chat) -
 
 
 def test_what_would_be_refused_is_refused_before_the_question(careful: Chat) -> None:
-    assert careful.says("/buy btc 1").startswith("🛡 This order would risk 40,000 USDT; your limit is 2,500 USDT (25% of equity).")
+    assert careful.says("/buy btc 1").startswith("🛡 This order would risk 40,000.00 USDT; your limit is 2,500.00 USDT (25% of equity).")
     assert careful.state.dialog is None
 
 
@@ -196,7 +196,7 @@ def test_orders_are_canceled_by_the_start_of_their_id_or_all_at_once(chat: Chat)
     chat.says("/buy btc 0.01 38000")
     text = chat.says("/orders")
     first = chat.state.orders[0].client_order_id[:8]
-    assert f"• {first} buy 0.01 BTC/USDT, limit 39,000 USDT — sent" in text
+    assert f"• {first} buy 0.01 BTC/USDT, limit 39,000.00 USDT — sent" in text
     chat.presses(f"Cancel {first}")
     assert [order.client_order_id[:8] for order in chat.decision.cancel] == [first]
     chat.says("/buy eth 0.1 2400")
@@ -219,11 +219,11 @@ def test_an_order_id_must_say_which(chat: Chat) -> None:
 def test_fills_are_told_with_price_fee_and_result(chat: Chat) -> None:
     chat.says("/buy btc 0.02")
     partial = render(chat.is_filled(quantity="0.005").notices[0]).text
-    assert partial.startswith("◐ PAPER buy BTC/USDT: 0.005 of 0.02 filled at 40,000 USDT (simulated prices)")
+    assert partial.startswith("◐ PAPER buy BTC/USDT: 0.005 of 0.02 filled at 40,000.00 USDT (simulated prices)")
     whole = render(chat.is_filled().notices[0]).text
-    assert whole.startswith("✅ PAPER buy 0.02 BTC/USDT: filled at 40,000 USDT (simulated prices)")
+    assert whole.startswith("✅ PAPER buy 0.02 BTC/USDT: filled at 40,000.00 USDT (simulated prices)")
     chat.later(60).says("/close btc")
-    assert "Trade closed: P&L -1.2 USDT" in render(chat.is_filled().notices[0]).text
+    assert "Trade closed: P&L -1.20 USDT" in render(chat.is_filled().notices[0]).text
 
 
 @pytest.mark.parametrize(

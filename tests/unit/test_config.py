@@ -96,6 +96,7 @@ def test_empty_variables_count_as_not_set(cwd: Path) -> None:
             "did you mean TRADEKIT_TIERS__FREE__DAILY_TRADES?",
         ),
         ({"TRADEKIT_PORT_FILE": "x"}, "TRADEKIT_PORT_FILE", "did you mean TRADEKIT_PORT?"),
+        ({"TRADEKIT_ZZZZ": "x"}, "TRADEKIT_ZZZZ", "remove it; `tradekit config show` lists every setting"),
     ],
 )
 def test_an_unknown_name_is_refused_with_what_was_probably_meant(cwd: Path, environ: dict[str, str], setting: str, fix: str) -> None:

@@ -14,7 +14,8 @@ from tradekit.chat.render import render
 from tradekit.chat.texts import has_text
 from tradekit.domain.checks import assess
 from tradekit.domain.controls import EVERYWHERE, Control, GlobalState
-from tradekit.domain.orders import PAPER, OrderState, OrderType, Side
+from tradekit.domain.orders import PAPER, Bracket, OrderState, OrderType, Side
+from tradekit.domain.portfolio import Position
 from tradekit.domain.replies import Reply
 from tradekit.domain.risk import Case, Check, Denial, OrderRequest, TradingPolicy
 from tradekit.domain.sessions import Guard, LockKind, SessionStatus, TradingLock
@@ -317,3 +318,52 @@ def test_a_halt_of_another_venue_or_user_is_not_this_ones(controls: dict[str, Gl
     for scope, state in controls.items():
         case = control(scope, state)(case)
     assert assess(case) is None
+
+
+ELSEWHERE = (a_position(symbol="ETH/USDT"), a_position(symbol="SOL/USDT"))
+
+
+@pytest.mark.parametrize(
+    ("positions", "ordered", "most", "denied"),
+    [
+        (ELSEWHERE[:1], (), 2, False),
+        (ELSEWHERE, (), 2, True),
+        (ELSEWHERE, (BTC,), 2, True),
+        (ELSEWHERE[:1], (BTC,), 2, False),
+        (ELSEWHERE[:1], (BTC,), 1, True),
+        ((*ELSEWHERE, a_position(symbol=BTC)), (), 2, False),
+        ((), ("ETH/USDT", "SOL/USDT"), 2, True),
+        ((), ("ETH/USDT", "ETH/USDT", BTC), 2, False),
+    ],
+    ids=[
+        "room for another", "no room", "an order placed at the venue takes a third", "the second place is its own", "after a downgrade",
+        "more of what is held", "orders on their way count", "each instrument counts once",
+    ],
+)  # fmt: skip
+def test_an_entry_never_takes_one_instrument_too_many(
+    positions: tuple[Position, ...], ordered: tuple[str, ...], most: int, denied: bool
+) -> None:
+    case = an_entry()
+    orders = tuple(an_order(f"by hand/{number}", symbol=symbol) for number, symbol in enumerate(ordered))
+    denial = assess(limits(max_positions=most)(replace(case, state=replace(case.state, positions=positions, orders=orders))))
+    assert (denial is not None and denial.check is Check.MAX_POSITIONS) is denied
+
+
+@pytest.mark.parametrize("quantity", ["Infinity", "-Infinity", "NaN", "sNaN"])
+@pytest.mark.parametrize("priced", [True, False])
+def test_what_is_no_number_is_refused_with_a_code(quantity: str, priced: bool) -> None:
+    case = replace(an_entry(), request=OrderRequest(symbol=BTC, side=Side.BUY, quantity=D(quantity)))
+    denial = assess(case if priced else replace(case, quote=None))
+    assert denial == (
+        Denial(Check.QTY_PRECISION, {"step": f"{an_instrument(BTC).step_size:f}", "what": "quantity"})
+        if priced
+        else Denial(Check.STALE_PRICE, {"symbol": BTC, "age_s": "never"})
+    )
+
+
+def test_what_is_derived_follows_what_is_replaced() -> None:
+    limited = control(EVERYWHERE, GlobalState.REDUCING)(an_entry())
+    stopped = replace(limited, request=replace(limited.request, bracket=Bracket(stop_loss_pct=D(2))))
+    assert (stopped.allowed, stopped.stop_pct) == (GlobalState.REDUCING, 2)
+    free = replace(stopped, request=limited.request, policy=TradingPolicy())
+    assert (free.allowed, free.stop_pct, free.notional) == (GlobalState.NORMAL, None, an_entry().notional)

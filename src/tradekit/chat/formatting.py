@@ -1,4 +1,8 @@
-"""Values as people read them: thousands separated, zeros trimmed, times in the user's zone."""
+"""Values as people read them: thousands separated, times in the user's zone.
+
+An amount in quote currency, be it money or a price, has two decimals from one unit upwards and more below; a quantity has no zeros
+at its end.
+"""
 
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -6,9 +10,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tradekit.domain.amounts import ZERO, decimal_of
 
-TENTH = Decimal("0.1")
+CENTS = 2
+"""Decimals that every amount in quote currency has at least."""
+MONEY_DIGITS = 4
+"""Significant digits of money below one unit."""
 PRICE_DIGITS = 7
-"""Significant digits of a price; whole units are always shown."""
+"""Significant digits of a price; cents are always shown."""
 
 
 def number(value: Decimal) -> str:
@@ -19,25 +26,26 @@ def number(value: Decimal) -> str:
     return "0" if text in {"-0", ""} else text
 
 
+def exact(value: Decimal) -> str:
+    """Every digit of an amount in quote currency, two decimals at least: ``61,000.00``, ``0.000012345``."""
+    whole, _, decimals = number(value).partition(".")
+    return f"{whole}.{decimals:0<{CENTS}}"
+
+
 def significant(value: Decimal, digits: int) -> str:
-    """At most ``digits`` significant digits, but all of the whole part: ``42,123.46`` for 7 digits of 42123.4567."""
-    if value == ZERO:
-        return "0"
-    places = max(0, digits - 1 - value.adjusted())
-    return number(round_to(value, places))
+    """At most ``digits`` significant digits, but two decimals at least: ``42,123.46`` for 7 digits of 42123.4567."""
+    return exact(round_to(value, max(CENTS, digits - 1 - value.adjusted())) if value else ZERO)
 
 
 def money(value: Decimal) -> str:
-    """Quote currency: cents from a tenth of a unit upwards, four significant digits below."""
-    if abs(value) >= TENTH:
-        return number(round_to(value, 2))
-    return significant(round_to(value, 8), 4)
+    """Quote currency: two decimals from one unit upwards, four significant digits below: ``650.00``, ``0.06501``."""
+    return significant(round_to(value, 8), MONEY_DIGITS if abs(value) < 1 else 0)
 
 
 def signed(value: Decimal) -> str:
-    """Money with its sign: ``+12.5``, ``-3``, ``0``."""
+    """Money with its sign: ``+12.50``, ``-3.00``, ``0.00``."""
     text = money(value)
-    return f"+{text}" if value > 0 and text != "0" else text
+    return f"+{text}" if value > 0 and text != money(ZERO) else text
 
 
 def percent(value: Decimal) -> str:
@@ -88,6 +96,6 @@ def _price(value: Decimal) -> str:
     return significant(value, PRICE_DIGITS)
 
 
-_SHAPES = {"num": number, "money": money, "signed": signed, "percent": percent, "price": _price}
+_SHAPES = {"num": number, "exact": exact, "money": money, "signed": signed, "percent": percent, "price": _price}
 
 SHAPES = frozenset(_SHAPES)

@@ -1,6 +1,5 @@
 """Typed lines and pressed buttons into words; words into symbols, quantities and choices."""
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ from tradekit.domain.credentials import PASTED_KEY, looks_like_key
 from tradekit.domain.errors import BadInput, NotFound, UserError
 from tradekit.domain.instruments import Symbol
 from tradekit.domain.orders import Order
+from tradekit.domain.suggestions import closest
 from tradekit.ports.market import MarketView
 
 LINE_MAX = 1_000
@@ -78,12 +78,6 @@ def shown(text: str) -> str:
     return clean if len(clean) <= SHOWN_MAX else clean[: SHOWN_MAX - 1] + "…"
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, or empty text."""
-    found = difflib.get_close_matches(word[:SHOWN_MAX], list(known), n=1, cutoff=0.6)
-    return found[0] if found else ""
-
-
 def closest_line(line: Line, commands: Mapping[str, Command]) -> str:
     """What was probably meant, with the arguments as they were: ``/buy btc 1`` for ``buy btc 1`` and ``/byu btc 1``. Empty if unclear."""
     first, _, rest = line.shown.partition(" ")
@@ -111,8 +105,12 @@ def parse_symbol(text: str, market: MarketView, name: str = "symbol") -> Symbol:
 
 
 def _symbol_hint(wanted: str, symbols: tuple[Symbol, ...]) -> str:
-    names = {_plain(symbol): symbol for symbol in symbols} | {_plain(symbol.partition("/")[0]): symbol for symbol in symbols}
-    guess = names.get(closest(wanted, names), "")
+    # A pair is recognised by what is bought: of BNBUSDT the nearest by letters would be BTCUSDT, which nobody means.
+    base = next((base for symbol in symbols if (base := wanted.removesuffix(_plain(symbol.partition("/")[2]))) not in {"", wanted}), "")
+    names = {_plain(symbol.partition("/")[0]): symbol for symbol in symbols}
+    if not base:
+        names |= {_plain(symbol): symbol for symbol in symbols}
+    guess = names.get(closest(base or wanted, names), "")
     traded = f"traded here: {listed(symbols)}" if symbols else "nothing is traded here yet"
     return f"did you mean {guess}? {traded}" if guess else traded
 

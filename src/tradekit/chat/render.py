@@ -1,9 +1,10 @@
 """Replies into words and buttons for people.
 
-A template holds ``{name}`` or ``{name:shape}``. Shapes: ``num money signed percent price`` for amounts, ``time`` (Unix milliseconds,
-in the zone of the argument ``zone``), ``duration`` (seconds), ``plural one many``, ``word why venue mark setting`` (the text
-``SHAPE.VALUE``, filled with the same arguments), ``text`` (the value is itself a text key). A line that begins with ``[name]`` is
-shown only if that argument is not empty, one that begins with ``[!name]`` only if it is.
+A template holds ``{name}`` or ``{name:shape}``. Shapes: ``num`` (a quantity), ``money signed price exact`` (amounts in quote currency;
+``exact`` is a price that somebody gave), ``percent``, ``time`` (Unix milliseconds, in the zone of the argument ``zone``), ``duration``
+(seconds), ``plural one many``, ``word why venue mark setting`` (the text ``SHAPE.VALUE``, filled with the same arguments), ``text`` (the
+value is itself a text key). A line that begins with ``[name]`` is shown only if that argument is not empty, one that begins with
+``[!name]`` only if it is.
 """
 
 import re

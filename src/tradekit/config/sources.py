@@ -4,13 +4,13 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from tradekit.domain.errors import ConfigurationError
+from tradekit.domain.suggestions import closest
 
 PREFIX = "TRADEKIT_"
 _FOREIGN = re.compile(r"TRADEKIT_(SERVICE_.*|PORT_[0-9].*|BENCH_.*)")
@@ -81,8 +81,10 @@ def from_flags(flags: Mapping[str, object]) -> dict[str, Found]:
 
 def unknown(name: str, origin: str, known: list[str]) -> ConfigurationError:
     """Nobody knows this name; perhaps another was meant."""
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    fix = f"did you mean {near[0]}?" if near else "remove it; `tradekit config show` lists every setting"
+    # What all variables begin with says nothing about which was meant.
+    stem, names = name.removeprefix(PREFIX), {each.removeprefix(PREFIX): each for each in known}
+    near = closest(stem, names) or closest(stem.removesuffix("_FILE"), names)
+    fix = f"did you mean {names[near]}?" if near else "remove it; `tradekit config show` lists every setting"
     return ConfigurationError(setting=name, origin=origin, problem="is not a setting", fix=fix)
 
 

@@ -15,7 +15,7 @@ from tradekit.domain.rules import RULE_PREFIX
 from tradekit.domain.sessions import SessionStatus
 from tradekit.domain.signals import Signal
 from tradekit.domain.tiers import Limits
-from tradekit.domain.triggers import would_fire_at_once
+from tradekit.domain.triggers import is_below_a_tick, least_trail_pct, would_fire_at_once
 from tradekit.domain.users import Sizing
 
 
@@ -89,9 +89,9 @@ def _max_positions(case: Case) -> Denial | None:
     state, most = case.state, case.limits.max_positions
     if len(state.positions) + len(state.orders) < most:
         return None
-    used = state.instruments_used
-    if case.request.symbol not in used and len(used) >= most:
-        return Denial(Check.MAX_POSITIONS, {"limit": str(case.limits.max_positions)})
+    # What the user ordered at the venue themselves may claim one instrument more: that opens it to no entry of ours.
+    if state.position(case.request.symbol) is None and len(state.instruments_used | {case.request.symbol}) > most:
+        return Denial(Check.MAX_POSITIONS, {"limit": str(most)})
     return None
 
 
@@ -151,18 +151,35 @@ def _trigger(case: Case) -> Denial | None:
     """A trigger on the instrument's tick, and not past it already: that would be an order at market, which nobody meant."""
     request, trigger = case.request, case.request.trigger_price
     if trigger is None and request.type not in CONDITIONAL:
-        return None
+        return _trailing_distance(case)
     if lacking := _lacks(request, case.now_ms):
-        return Denial(Check.TRIGGER_PRICE, {"lacks": lacking})
+        return Denial(Check.TRIGGER_PRICE, {"lacks": lacking, "least_pct": ""})
+    if denial := _trailing_distance(case):
+        return denial
     if trigger is None or case.quote is None:
         return None
     assert case.instrument is not None
-    facts = {"lacks": "", "trigger": f"{trigger:f}", "market": f"{case.quote.price:f}", "side": request.side.value}
+    facts = {"lacks": "", "least_pct": "", "trigger": f"{trigger:f}", "market": f"{case.quote.price:f}", "side": request.side.value}
     if not is_multiple(trigger, case.instrument.tick_size):
         return Denial(Check.QTY_PRECISION, {"step": f"{case.instrument.tick_size:f}", "what": "trigger"})
     if would_fire_at_once(request.side, request.type, trigger, case.quote.price):
         return Denial(Check.TRIGGER_PRICE, facts)
     return None
+
+
+def _trailing_distance(case: Case) -> Denial | None:
+    """Of a trailing stop, or of one among the exits of an entry: at least a tick."""
+    request = case.request
+    distance = request.trail_pct or (request.bracket.trailing_pct if request.bracket is not None else None)
+    if not distance or case.quote is None:
+        return None
+    assert case.instrument is not None
+    price, tick = case.quote.price, case.instrument.tick_size
+    if not is_below_a_tick(distance, price, tick):
+        return None
+    least = least_trail_pct(price, tick)
+    facts = {"lacks": "", "least_pct": f"{least:f}", "trail_pct": f"{distance:f}", "tick": f"{tick:f}", "symbol": request.symbol}
+    return Denial(Check.TRIGGER_PRICE, facts)
 
 
 def _lacks(request: OrderRequest, now_ms: int) -> str:

@@ -3,7 +3,6 @@
 From the loosest to the tightest: ``or``, ``and``, ``not``, one comparison, ``+ -``, ``* /``. Words may be of any case.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
@@ -38,6 +37,7 @@ from tradekit.domain.rules_tree import (
     too_large,
     unknown_indicator,
 )
+from tradekit.domain.suggestions import closest
 
 NESTING_MAX = 20
 """Parentheses and ``not`` within each other: what a reader without a stack of its own bears. The tree's own bound is tighter."""
@@ -113,9 +113,9 @@ class _Parser:
         rest = self._text[at:].split(maxsplit=1)
         word = re.match(r"\w+", rest[0]) if rest else None
         found = word[0] if word else rest[0] if rest else "the end"
-        guess = difflib.get_close_matches(found.lower()[:SHOWN_MAX], list(known) or _KEYWORDS, n=1, cutoff=0.75)
+        guess = closest(found.lower(), list(known) or _KEYWORDS)
         detail = {"column": str(at + 1), "found": _short(found), "expected": expected, "before": _tail(self._text[:at]), "text": self._text}
-        detail["hint"] = guess[0] if guess and guess[0] != found.lower() else ""
+        detail["hint"] = guess if guess != found.lower() else ""
         return RuleRefused(check="RULE_SYNTAX", detail=detail)
 
     def rule(self) -> Rule:
@@ -260,8 +260,7 @@ class _Parser:
             return Price(_FIELDS[name], self._ago())
         indicator = INDICATORS.get(name)
         if indicator is None:
-            close = difflib.get_close_matches(name[:SHOWN_MAX], [*INDICATORS, *_FIELDS], n=1, cutoff=0.6)
-            refusal = unknown_indicator(name, close[0] if close else "")
+            refusal = unknown_indicator(name, closest(name, [*INDICATORS, *_FIELDS]))
             refusal.detail["column"] = str(at + 1)
             raise refusal
         self._advance()

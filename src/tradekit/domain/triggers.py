@@ -1,6 +1,6 @@
 """When a held order goes to market, and where a trailing stop stands. Pure: prices in, answers out."""
 
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 
 from tradekit.domain.amounts import HUNDRED
 from tradekit.domain.orders import Order, OrderType, Side
@@ -37,6 +37,17 @@ def trigger_at(side: Side, trail_pct: Decimal, best: Decimal, tick_size: Decimal
     exact = best - distance if side is Side.SELL else best + distance
     steps = (exact / tick_size).to_integral_value(rounding="ROUND_CEILING" if side is Side.SELL else "ROUND_FLOOR")
     return steps * tick_size
+
+
+def least_trail_pct(price: Decimal, tick_size: Decimal) -> Decimal:
+    """The smallest distance of a trailing stop at this price, in percent: one tick, rounded up to two digits. Less would fire at once."""
+    exact = tick_size * HUNDRED / price
+    return exact.quantize(Decimal(1).scaleb(exact.adjusted() - 1), ROUND_UP)
+
+
+def is_below_a_tick(trail_pct: Decimal, price: Decimal, tick_size: Decimal) -> bool:
+    """Whether a trailing stop at this distance would fire at once."""
+    return price * trail_pct < tick_size * HUNDRED
 
 
 def is_better(side: Side, new: Decimal, old: Decimal) -> bool:

@@ -1,25 +1,28 @@
 """Registration, settings, pausing, tiers and roles."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from tradekit.domain.amounts import HUNDRED, ZERO, parse_amount
+from tradekit.domain.amounts import HUNDRED, ZERO, parse_amount, text_of
 from tradekit.domain.audit import AuditEntry
-from tradekit.domain.changes import Changes
+from tradekit.domain.changes import Changes, together
 from tradekit.domain.errors import BadInput, NotPermitted, UnknownUser
 from tradekit.domain.orders import TakeProfit
 from tradekit.domain.portfolio import LedgerEntry, LedgerKind
 from tradekit.domain.protections import STOPS_MAX
 from tradekit.domain.sessions import SessionState, SessionStatus, TradingSession
 from tradekit.domain.tiers import TierName
+from tradekit.domain.triggers import least_trail_pct
 from tradekit.domain.usage import day_at
 from tradekit.domain.users import Identity, Role, Sizing, User, UserSettings, UserStatus
+from tradekit.ports.market import MarketView
 from tradekit.services.decisions import Context, Decision, refused, unchanged
 from tradekit.services.exit_words import parse_distance, parse_ladder, parse_time
+from tradekit.services.later import no_longer_flattening
 
 replace = msgspec.structs.replace
 
@@ -85,13 +88,17 @@ def pause(state: SessionState, ctx: Context) -> Decision:
 
 
 def resume(state: SessionState, ctx: Context) -> Decision:
-    """Allow entries again. A halt by the operator stays."""
+    """Allow entries again, and sell nothing more for /panic. A halt by the operator stays."""
     if state.session.status is SessionStatus.STARTING:
         return unchanged(state, result=SessionStatus.STARTING)
     if state.session.status is SessionStatus.HALTED:
         return refused(state, NotPermitted(action="resume", needs="the operator, who halted this session"))
-    calm = replace(state, session=replace(state.session, flattening=False)) if state.session.flattening else state
-    return _set_session(calm, SessionStatus.RUNNING, "session.resumed", ctx)
+    if not state.session.flattening:
+        return _set_session(state, SessionStatus.RUNNING, "session.resumed", ctx)
+    calm, over = no_longer_flattening(state, ctx)
+    resumed = _set_session(calm, SessionStatus.RUNNING, "session.resumed", ctx)
+    rows = tuple(audit(calm, ctx, "user", "order.canceled", f"{order.client_order_id} resumed") for order in over)
+    return replace(resumed, changes=together(resumed.changes, Changes(order_updates=over, audit=rows)))
 
 
 def _set_session(state: SessionState, status: SessionStatus, action: str, ctx: Context, actor: str = "user") -> Decision:
@@ -180,6 +187,26 @@ def _seconds(name: str, text: str, ctx: Context) -> int:
 def _distance(name: str, text: str, ctx: Context) -> Decimal | None:
     del ctx
     return None if text.lower() in OFF else parse_distance(name, text)
+
+
+def _trailing(name: str, text: str, ctx: Context) -> Decimal | None:
+    """A distance that is a tick or more of at least one instrument; of the one that is bought each entry is asked again."""
+    distance = _distance(name, text, ctx)
+    known = min(_trailing_distances(ctx.market), default=None)
+    if distance is None or known is None or distance >= known[0]:
+        return distance
+    least, symbol, tick = known
+    problem = "would fire at once: it is less than one step of any price here"
+    hint = f"the smallest that works now is {text_of(least)}, one step of {symbol} ({text_of(tick)})"
+    raise BadInput(field=name, value=text[:40], problem=problem, hint=hint)
+
+
+def _trailing_distances(market: MarketView) -> Iterator[tuple[Decimal, str, Decimal]]:
+    """The smallest distance of each instrument that has a price, with its name and its tick."""
+    for symbol in market.symbols():
+        quote, instrument = market.quote(symbol), market.instrument(symbol)
+        if quote is not None and instrument is not None:
+            yield least_trail_pct(quote.price, instrument.tick_size), symbol, instrument.tick_size
 
 
 def _ladder(name: str, text: str, ctx: Context) -> tuple[TakeProfit, ...]:
@@ -271,7 +298,7 @@ PARSERS: dict[str, Callable[[str, str, Context], Any]] = {
     "stop_loss_pct": _distance,
     "take_profit_pct": _distance,
     "take_profits": _ladder,
-    "trailing_stop_pct": _distance,
+    "trailing_stop_pct": _trailing,
     "time_exit_s": _time,
     "cooldown_s": _seconds,
     "stop_guard_losses": _count,

@@ -42,8 +42,8 @@ TEXTS: dict[str, str] = {
     "help.unsubscribe": "Stop following a source, or all",
     "help.why": "Why a signal was or was not traded for you",
     "help.signal": "Publish a signal to your followers",
-    "help.settings": "Time zone, order size, notifications",
-    "help.risk": "Limits that protect your account",
+    "help.settings": "Everything you can choose",
+    "help.risk": "Stops, limits and protections",
     "help.pause": "Stop new entries; exits stay possible",
     "help.resume": "Allow new entries again",
     "plan": "Plans (yours: {title})",
@@ -67,7 +67,7 @@ TEXTS: dict[str, str] = {
     "positions": "📊 {mode:account} positions{market:mark}",
     "positions.none": "None. A first one: /help buy",
     "position.line": (
-        "• {quantity:num} {base}: now {price:price}, paid {average:price} {quote}, worth {value:money}, "
+        "• {quantity:num} {base}: now {price:price}, paid {average:price} {quote}, worth {value:money} {quote}, "
         "P&L {pnl:signed} {quote} ({pnl_pct:percent})"
     ),
     "position.unpriced": "• {quantity:num} {base}: paid {average:price} {quote}, cost {cost:money} {quote}, no price yet",
@@ -102,12 +102,22 @@ TEXTS: dict[str, str] = {
     ),
     "session.resumed": "▶️ Running: new entries are allowed again.",
     "settings": "⚙️ Your settings",
-    "settings.row": "• {name} = {value}: {about:text}",
-    "settings.end": "\nTo change one: /settings time_zone Europe/Berlin",
+    "settings.group": "\n{title:text}",
+    "settings.group.general": "You",
+    "settings.group.signals": "Orders by signals",
+    "settings.group.exits": "Exits of every new entry",
+    "settings.group.limits": "Limits",
+    "settings.group.protections": "Protections",
+    "settings.row": "[!seconds] • {name} = {value}\n[seconds] • {name} = {value} ({seconds:duration})",
+    "settings.end": "\nWhat one means and how to change it: /settings stop_loss_pct",
+    "settings.one": (
+        "[!seconds] ⚙️ {name} = {value}\n[seconds] ⚙️ {name} = {value} ({seconds:duration})\n"
+        "{about:text}\n\nTo change it, for example: {example}"
+    ),
     "risk": "🛡 Your risk limits",
-    "risk.row": "• {name} = {value}: {about:text}",
+    "risk.row": "[!seconds] • {name} = {value}: {about:text}\n[seconds] • {name} = {value} ({seconds:duration}): {about:text}",
     "risk.end": "\nTo change one: /risk risk_per_trade_pct 5",
-    "settings.changed": "✅ {name} = {value}\n{about:text}",
+    "settings.changed": ("[!seconds] ✅ {name} = {value}\n[seconds] ✅ {name} = {value} ({seconds:duration})\n{about:text}"),
     "settings.zone_changed": (
         "✅ time_zone = {value}\nYour trading day keeps its old end, {resets_ms:time}; from then on the new zone counts."
     ),

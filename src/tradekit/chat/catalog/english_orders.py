@@ -10,13 +10,13 @@ _SIGNAL = "\n[signal_id] By signal {signal_id}; details: /why {signal_id}"
 TEXTS: dict[str, str] = {
     "confirm.order": (
         "[!price] {mode:account}: {side:word} {quantity:num} {symbol} at market?\n"
-        "[price] {mode:account}: {side:word} {quantity:num} {symbol}, limit {price:num} {quote}?\n"
+        "[price] {mode:account}: {side:word} {quantity:num} {symbol}, limit {price:exact} {quote}?\n"
         "[options] Options: {options}\n"
         "[exits] Exits: {exits}" + _QUESTION_END
     ),
     "confirm.conditional": (
-        "[trigger] {mode:account}: {type:word} {side:word} {quantity:num} {symbol} at {trigger:num} {quote}?\n"
-        "[price] Then limit {price:num} {quote}.\n"
+        "[trigger] {mode:account}: {type:word} {side:word} {quantity:num} {symbol} at {trigger:exact} {quote}?\n"
+        "[price] Then limit {price:exact} {quote}.\n"
         "[trail] It follows the best price at {trail:num}%.\n"
         "Checked again when you confirm. Good for {valid_s} s."
     ),
@@ -35,19 +35,19 @@ TEXTS: dict[str, str] = {
         "That question is no longer open: it was answered, replaced by a newer one, or the service was restarted. Please ask again."
     ),
     "order.held": (
-        "[trigger] ⏱ {mode:account} {type:word} {side:word} {quantity:num} {symbol} at {trigger:num} {quote}: waits{market:mark}\n"
+        "[trigger] ⏱ {mode:account} {type:word} {side:word} {quantity:num} {symbol} at {trigger:exact} {quote}: waits{market:mark}\n"
         "[!trigger] ⏱ {mode:account} {type:word} {side:word} {quantity:num} {symbol}: waits{market:mark}\n"
         "[trail] It follows the best price at {trail:num}%.\n"
         "Order {order_id}; to cancel: /cancel {order_id}"
     ),
     "order.left_to_venue": (
-        "📨 {mode:account} {type:word} {side:word} {quantity:num} {symbol} at {trigger:num} {quote}: sent, the venue watches it"
+        "📨 {mode:account} {type:word} {side:word} {quantity:num} {symbol} at {trigger:exact} {quote}: sent, the venue watches it"
         "{market:mark}\n"
         "Order {order_id}; to cancel: /cancel {order_id}"
     ),
     "order.triggered": (
         "⚡ {mode:account} {type:word}: {side:word} {quantity:num} {symbol} goes to market{market:mark}\n"
-        "[trigger] The trigger was {trigger:num} {quote}.\n"
+        "[trigger] The trigger was {trigger:exact} {quote}.\n"
         "Order {order_id}" + _SIGNAL
     ),
     "order.kept_here": (
@@ -69,13 +69,13 @@ TEXTS: dict[str, str] = {
     ),
     "order.submitted": (
         "[!price] 📨 {mode:account} {side:word} {quantity:num} {symbol} at market: sent{market:mark}\n"
-        "[price] 📨 {mode:account} {side:word} {quantity:num} {symbol}, limit {price:num} {quote}: sent{market:mark}\n"
+        "[price] 📨 {mode:account} {side:word} {quantity:num} {symbol}, limit {price:exact} {quote}: sent{market:mark}\n"
         "Order {order_id}" + _SIGNAL
     ),
     "order.accepted": (
-        "[price] 📌 {mode:account} {side:word} {quantity:num} {symbol}, limit {price:num} {quote}: open{market:mark}\n"
+        "[price] 📌 {mode:account} {side:word} {quantity:num} {symbol}, limit {price:exact} {quote}: open{market:mark}\n"
         "[!price] 📌 {mode:account} {side:word} {quantity:num} {symbol}: open{market:mark}\n"
-        "[trigger] It waits at the venue for {trigger:num} {quote}.\n"
+        "[trigger] It waits at the venue for {trigger:exact} {quote}.\n"
         "Order {order_id}; to cancel: /cancel {order_id}" + _SIGNAL
     ),
     "order.partially_filled": (
@@ -116,6 +116,8 @@ TEXTS: dict[str, str] = {
     "panic.done": (
         "🚨 {mode:account}: paused. Canceling {canceled} {canceled:plural order orders}, "
         "selling {sold} {sold:plural position positions} at market.\n"
+        "[later] ⏳ The venue cannot be reached now: {later} {later:plural position positions} will be sold at market as soon as it can, "
+        "also after a restart. /resume before that keeps what you hold.\n"
         "[waiting] Positions that wait for a cancellation, or are too small to sell: {waiting}\n"
         "New entries stay off until /resume."
     ),
@@ -125,13 +127,13 @@ TEXTS: dict[str, str] = {
         "• {order} {side:word} {quantity:num} {symbol} at market — {state:word}, {created_ms:time}\n[filled]   filled so far: {filled:num}"
     ),
     "orders.limit": (
-        "• {order} {side:word} {quantity:num} {symbol}, limit {price:num} {quote} — {state:word}, {created_ms:time}\n"
+        "• {order} {side:word} {quantity:num} {symbol}, limit {price:exact} {quote} — {state:word}, {created_ms:time}\n"
         "[filled]   filled so far: {filled:num}\n"
         "[exits]   exits: {exits}\n"
         "[foreign]   placed at the venue, not by me"
     ),
     "orders.held": (
-        "[trigger] • {order} {type:word} {side:word} {quantity:num} {symbol} at {trigger:num} {quote} — {state:word}\n"
+        "[trigger] • {order} {type:word} {side:word} {quantity:num} {symbol} at {trigger:exact} {quote} — {state:word}\n"
         "[!trigger] • {order} {type:word} {side:word} {quantity:num} {symbol}, {trigger_ms:time} — {state:word}\n"
         "[trail]   follows at {trail:num}%\n"
         "[entry]   exit of {entry}; one cancels the other"

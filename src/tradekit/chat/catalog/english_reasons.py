@@ -32,12 +32,15 @@ _DENIED: dict[str, str] = {
     ),
     "STALE_PRICE": "There is no current price of {symbol} (age: {age_s:duration}), so nothing is sent. Please try again soon.",
     "PRICE_DEVIATION": (
-        "The limit price {price:num} is more than {limit_pct:num}% away from the market, {market:price}. "
+        "The limit price {price:exact} is more than {limit_pct:num}% away from the market, {market:price}. "
         "If it was a slip, please type it again."
     ),
     "TRIGGER_PRICE": (
         "[lacks] Such an order needs {lacks}.\n"
-        "[!lacks] The trigger {trigger:num} is already reached, the market is at {market:price}: that order would go out at once."
+        "[least_pct] A trailing stop of {trail_pct:num}% would fire at once: that is less than one step of the price of {symbol} "
+        "({tick:exact} {quote}). The smallest distance that works now is {least_pct:num}%.\n"
+        "[!lacks] [!least_pct] The trigger {trigger:exact} is already reached, the market is at {market:price}: "
+        "that order would go out at once."
     ),
     "SIZING_NEEDS_STOP": "Your size is a percentage at risk down to the stop, and you have no stop. Set one: /risk stop_loss_pct 2",
     "QTY_PRECISION": "The {what} must be a multiple of {step:num}.",
@@ -83,7 +86,11 @@ _WHY: dict[str, str] = {
     "LOCKED": "[until_ms] entries were locked ({lock:lock}) until {until_ms:time}\n[!until_ms] entries were locked: {lock:lock}",
     "STALE_PRICE": "there was no current price of {symbol} (age: {age_s:duration})",
     "PRICE_DEVIATION": "the price was more than {limit_pct:num}% away from the market",
-    "TRIGGER_PRICE": "its trigger {trigger:num} was reached already",
+    "TRIGGER_PRICE": (
+        "[least_pct] your trailing stop of {trail_pct:num}% is less than one step of the price; at least {least_pct:num}%: "
+        "/settings trailing_stop_pct 1\n"
+        "[!least_pct] its trigger {trigger:exact} was reached already"
+    ),
     "SIZING_NEEDS_STOP": "your sizing is a percentage at risk and you have no stop; set one with /risk stop_loss_pct 2, or another sizing",
     "QTY_PRECISION": "the {what} was not a multiple of {step:num}",
     "QTY_MIN": "the quantity by your sizing was below the smallest order, {minimum:num}",

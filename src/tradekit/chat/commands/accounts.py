@@ -7,11 +7,12 @@ import msgspec
 
 from tradekit.chat.command import ButtonRows, Command, Request, answered, press
 from tradekit.chat.confirm import ask
-from tradekit.chat.parsing import closest, missing, shown
+from tradekit.chat.parsing import missing, shown
 from tradekit.domain.credentials import LINK_VALID_MS, Custody
 from tradekit.domain.errors import BadInput
 from tradekit.domain.orders import PAPER, TradingMode, account_name
 from tradekit.domain.replies import Reply
+from tradekit.domain.suggestions import closest
 from tradekit.services import credentials
 from tradekit.services.decisions import Decision
 

@@ -6,8 +6,9 @@ import msgspec
 
 from tradekit.chat.command import Command, Request, answered
 from tradekit.chat.confirm import ask
+from tradekit.chat.formatting import exact, number
 from tradekit.chat.parsing import missing, parse_symbol, shown
-from tradekit.domain.amounts import ONE, parse_amount, round_down, text_of
+from tradekit.domain.amounts import ONE, parse_amount, round_down
 from tradekit.domain.errors import BadInput
 from tradekit.domain.inbox import LaneClass
 from tradekit.domain.instruments import Symbol
@@ -105,7 +106,9 @@ def amend(request: Request) -> Decision:
     if decision.error is not None:
         return decision
     if request.asks_first:
-        words = ", ".join(f"{name.removesuffix('_price')} {text_of(value)}" for name, value in values.items())
+        words = ", ".join(
+            f"{name.removesuffix('_price')} {(number if name == 'quantity' else exact)(value)}" for name, value in values.items()
+        )
         old = decision.result
         return ask(request, request.args, "confirm.amend", {"mode": old.account, "order_id": old.client_order_id[:8], "changes": words})
     out = decision.result

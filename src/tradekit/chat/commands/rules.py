@@ -2,11 +2,12 @@
 
 from tradekit.chat.command import Command, Request, answered, press, quote_currency
 from tradekit.chat.commands.account import BUTTONS_MAX, pairs
-from tradekit.chat.parsing import closest, listed, missing, shown
+from tradekit.chat.parsing import listed, missing, shown
 from tradekit.domain.errors import BadInput, NotFound
 from tradekit.domain.replies import Reply
 from tradekit.domain.rules import UserRule
 from tradekit.domain.rules_print import rule_words
+from tradekit.domain.suggestions import closest
 from tradekit.services import rules as service
 from tradekit.services.decisions import Decision
 

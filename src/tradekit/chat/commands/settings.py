@@ -4,17 +4,29 @@ from decimal import Decimal
 
 from tradekit.chat.command import ButtonRows, Command, Request, answered, press
 from tradekit.chat.errors import reply_for
-from tradekit.chat.parsing import closest, listed, missing, parse_symbols, shown
+from tradekit.chat.parsing import listed, parse_symbols, shown
+from tradekit.chat.render import ROW_KEY
 from tradekit.domain.amounts import text_of
 from tradekit.domain.errors import BadInput
 from tradekit.domain.orders import TakeProfit
 from tradekit.domain.replies import Reply
+from tradekit.domain.sessions import SessionState
+from tradekit.domain.suggestions import closest
 from tradekit.services import users
 from tradekit.services.decisions import Decision
 from tradekit.services.exit_words import ladder_words
 
-GENERAL = ("time_zone", "language", "symbols", "sizing", "size", "notify_fills", "notify_signals")
-RISK = tuple(name for name in users.PARSERS if name not in GENERAL)
+MINUTE_S = 60
+GROUPS = {
+    "general": ("time_zone", "language", "notify_fills", "notify_signals"),
+    "signals": ("symbols", "sizing", "size"),
+    "exits": ("stop_loss_pct", "take_profit_pct", "take_profits", "trailing_stop_pct", "time_exit_s"),
+    "limits": ("risk_per_trade_pct", "max_exposure_pct", "max_daily_loss_pct", "max_drawdown_pct"),
+    "protections": ("cooldown_s", "stop_guard_losses", "guard_window_s", "guard_lock_s", "low_profit_pct"),
+}
+"""Every setting, as /settings shows them; a group's title is the text ``settings.group.NAME``."""
+RISK = ("exits", "limits", "protections")
+"""The groups that /risk explains."""
 EXAMPLES = {
     "time_zone": "Europe/Berlin",
     "language": "en",
@@ -40,24 +52,43 @@ EXAMPLES = {
 }
 """A value that works, for every setting."""
 
-assert set(EXAMPLES) == set(users.PARSERS)
+assert set(EXAMPLES) == set(users.PARSERS) == {name for group in GROUPS.values() for name in group}
 _ALIASES = {"timezone": "time_zone", "zone": "time_zone", "tz": "time_zone", "symbol": "symbols", "risk": "risk_per_trade_pct"}
 
 
 def settings(request: Request) -> Decision:
-    """List the general settings, or change one."""
-    return _change(request) if request.args else _list(request, "settings", GENERAL, _settings_buttons(request))
+    """List every setting, explain one, or change one."""
+    return _one(request) if request.args else _list(request, "settings", tuple(GROUPS), _settings_buttons(request))
 
 
 def risk(request: Request) -> Decision:
-    """List the risk settings, or change one."""
-    return _change(request) if request.args else _list(request, "risk", RISK, _RISK_BUTTONS)
+    """List the exits, limits and protections with what they mean, explain one, or change one."""
+    return _one(request) if request.args else _list(request, "risk", RISK, _RISK_BUTTONS)
 
 
-def _list(request: Request, key: str, names: tuple[str, ...], buttons: ButtonRows) -> Decision:
-    chosen = request.state.settings
-    rows = tuple({"name": name, "value": value_text(name, getattr(chosen, name)), "about": f"setting.{name}"} for name in names)
-    return request.say(key, rows=rows, buttons=buttons)
+def _list(request: Request, key: str, groups: tuple[str, ...], buttons: ButtonRows) -> Decision:
+    rows: list[dict[str, str]] = []
+    for group in groups:
+        rows.append({ROW_KEY: "settings.group", "title": f"settings.group.{group}"})
+        rows += (_facts(request.state, name) for name in GROUPS[group])
+    return request.say(key, rows=tuple(rows), buttons=buttons)
+
+
+def _facts(state: SessionState, name: str) -> dict[str, str]:
+    """A setting with its value and what it means; ``seconds`` of a time that is not plain to see."""
+    value = getattr(state.settings, name)
+    seconds = str(value) if name.endswith("_s") and value >= MINUTE_S else ""
+    return {"name": name, "value": value_text(name, value), "about": f"setting.{name}", "seconds": seconds}
+
+
+def _one(request: Request) -> Decision:
+    name = find_setting(request.arg(0))
+    if len(request.args) > 1:
+        return _change(request, name)
+    example = f"/{request.command.name} {name} {EXAMPLES[name]}"
+    return request.say(
+        "settings.one", _facts(request.state, name) | {"example": example}, buttons=((press("button.settings", "/settings"),),)
+    )
 
 
 def value_text(name: str, value: object) -> str:
@@ -70,13 +101,10 @@ def value_text(name: str, value: object) -> str:
         return ladder_words(value)
     if isinstance(value, tuple):
         return listed(value) or ("all" if name == "symbols" else "off")
-    return "off" if value is None else str(value)
+    return "off" if value is None or value == 0 else str(value)
 
 
-def _change(request: Request) -> Decision:
-    name = find_setting(request.arg(0))
-    if len(request.args) == 1:
-        return _failed(request, missing(name), name)
+def _change(request: Request, name: str) -> Decision:
     text = " ".join(request.args[1:])
     try:
         if name == "symbols":
@@ -88,10 +116,8 @@ def _change(request: Request) -> Decision:
         return _failed(request, decision.error, name)
     if decision.error is not None:
         return decision
-    now = getattr(decision.state.settings, name)
-    args = {"name": name, "value": value_text(name, now), "about": f"setting.{name}"}
     key = "settings.zone_changed" if name == "time_zone" else "settings.changed"
-    return answered(decision, Reply(key=key, args=args | _day_end(request)))
+    return answered(decision, Reply(key=key, args=_facts(decision.state, name) | _day_end(request)))
 
 
 def _day_end(request: Request) -> dict[str, str]:
@@ -115,7 +141,7 @@ def find_setting(text: str) -> str:
     if wanted in names:
         return names[wanted]
     guess = names.get(closest(wanted, names), "")
-    hint = (f"did you mean {guess}? " if guess else "") + "known: " + ", ".join(EXAMPLES)
+    hint = (f"did you mean {guess}? " if guess else "") + "all of them: /settings"
     raise BadInput(field="setting", value=shown(text), problem="is not known", hint=hint)
 
 
@@ -147,6 +173,6 @@ _RISK_BUTTONS: ButtonRows = (
 
 
 COMMANDS = (
-    Command(name="settings", run=settings, usage="[NAME VALUE]", example="time_zone Europe/Berlin", args_max=25),
-    Command(name="risk", run=risk, usage="[NAME VALUE]", example="risk_per_trade_pct 5", args_max=2),
+    Command(name="settings", run=settings, usage="[NAME [VALUE]]", example="time_zone Europe/Berlin", args_max=25),
+    Command(name="risk", run=risk, usage="[NAME [VALUE]]", example="risk_per_trade_pct 5", args_max=2),
 )

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 
 from tradekit.chat.command import Command, Request, answered, press, quote_currency
 from tradekit.chat.commands.account import BUTTONS_MAX, pairs
-from tradekit.chat.parsing import closest, listed, missing, parse_symbol, parse_symbols, shown
+from tradekit.chat.parsing import listed, missing, parse_symbol, parse_symbols, shown
 from tradekit.domain.amounts import text_of
 from tradekit.domain.errors import BadInput, NotFound
 from tradekit.domain.orders import Side
 from tradekit.domain.replies import Button, Reply
 from tradekit.domain.rules import rule_source, source_label
 from tradekit.domain.signals import Delivery, Outcome, Signal
+from tradekit.domain.suggestions import closest
 from tradekit.ports.storage import Reader
 from tradekit.services import signals as service
 from tradekit.services.decisions import Context, Decision, Read

@@ -4,10 +4,11 @@ import msgspec
 
 from tradekit.chat.command import Command, Request, press, quote_currency
 from tradekit.chat.examples import example_line, first_symbol, sample_quantity
-from tradekit.chat.parsing import closest, shown
+from tradekit.chat.parsing import shown
 from tradekit.domain.amounts import text_of
 from tradekit.domain.errors import BadInput
 from tradekit.domain.replies import Button, Reply
+from tradekit.domain.suggestions import closest
 from tradekit.services import users
 from tradekit.services.decisions import Decision
 

@@ -197,9 +197,15 @@ def panic(request: Request) -> Decision:
         args = {"mode": state.account, "orders": str(len(state.orders)), "positions": str(len(state.positions))}
         return ask(request, (), "confirm.panic", args)
     decision = trading.panic(state, ctx)
-    canceled, sold = decision.result
-    left = len(decision.state.positions) - len(sold)
-    args = {"mode": state.account, "canceled": str(len(canceled)), "sold": str(len(sold)), "waiting": str(left) if left > 0 else ""}
+    canceled, sold, later = decision.result
+    left = len(decision.state.positions) - len(sold) - len(later)
+    args = {
+        "mode": state.account,
+        "canceled": str(len(canceled)),
+        "sold": str(len(sold)),
+        "later": str(len(later)) if later else "",
+        "waiting": str(left) if left > 0 else "",
+    }
     reply = Reply(key="panic.done", args=args, buttons=((press("button.positions", "/positions"), press("button.resume", "/resume")),))
     return msgspec.structs.replace(decision, replies=(reply,))
 
