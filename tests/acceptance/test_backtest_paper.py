@@ -39,6 +39,9 @@ class OneByOne:
         first = next(iter(self._series))
         return (Quote(symbol=first.symbol, price=first.open, time_ms=first.open_ms),)
 
+    async def past(self) -> tuple[Bar, ...]:
+        return ()
+
     async def events(self) -> AsyncIterator[Quote | Bar]:
         assert self.tk is not None
         for bar in self._series:

@@ -18,7 +18,7 @@ from tradekit.adapters.crypto import generate_key
 from tradekit.bootstrap import Parts
 from tradekit.chat.render import render
 from tradekit.domain.errors import ConfigurationError
-from tradekit.testing.exchange_server import ExchangeServer, Fault, configure
+from tradekit.testing.exchange_server import Candle, ExchangeServer, Fault, configure
 
 pytest.importorskip("ccxt")
 pytestmark = pytest.mark.anyio
@@ -79,6 +79,25 @@ async def test_auto_takes_the_prices_of_a_venue_that_answers(tmp_path: Path, cap
         assert told["market"].startswith("live from binance; last price ")
         assert told["network"].startswith("live from binance")
         tasks.cancel_scope.cancel()
+
+
+async def test_strategies_know_the_bars_from_before_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with ExchangeServer() as server:
+        minute_ms = server.venue.now_ms() // 60_000 * 60_000
+        closes = [D(40_000) + back for back in range(100, 0, -1)]
+        past = [Candle(minute_ms - 60_000 * (100 - at), close, close, close, close, D(1)) for at, close in enumerate(closes)]
+        server.venue.candles["BTCUSDT"].load("1m", past)
+        async with opened(tmp_path, "ccxt:binance:BTC/USDT", server.url) as tk, anyio.create_task_group() as tasks:
+            tasks.start_soon(tk.serve)
+
+            async def warm() -> bool:
+                return len(tk.service.strategies.recent("BTC/USDT")) >= 100
+
+            await until(warm)
+            assert [bar.close for bar in tk.service.strategies.recent("BTC/USDT")][-100:] == closes
+            assert await tk.storage.signals(10) == []
+            tasks.cancel_scope.cancel()
 
 
 async def test_auto_takes_simulated_prices_when_nobody_is_there_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

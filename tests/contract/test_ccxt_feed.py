@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from decimal import Decimal
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import Any, cast
 
 import anyio
@@ -11,6 +11,8 @@ import attrs
 import pytest
 
 from tradekit.adapters.ccxt import CcxtFeed, profile_for
+from tradekit.adapters.ccxt import feed as feed_module
+from tradekit.adapters.ccxt.feed import PAST_BARS
 from tradekit.adapters.ccxt.session import VenueSession
 from tradekit.adapters.system import SystemClock
 from tradekit.domain.errors import ConfigurationError, ExchangeUnavailable
@@ -152,3 +154,28 @@ async def test_venue_that_is_silent_at_the_start_says_so(server: ExchangeServer)
     server.faults.add(Fault(kind="maintenance", requests=("GET /api/v3/exchangeInfo",)))
     with pytest.raises(ExchangeUnavailable):
         await feed_of(server).__aenter__()
+
+
+async def test_the_past_ends_where_the_bars_begin(server: ExchangeServer):
+    now_ms = server.venue.now_ms() // 1_000 * 1_000
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        old = [
+            Candle(now_ms - back * 1_000, D(100 + back), D(110 + back), D(90 + back), D(101 + back), D(back)) for back in range(400, 0, -1)
+        ]
+        server.venue.candles[symbol].load("1s", old)
+    async with feed_of(server) as feed:
+        past = await feed.past()
+        bars: list[Bar] = await first(feed, Bar, 4)
+    assert all(earlier.close_ms <= later.close_ms for earlier, later in pairwise(past))
+    for symbol in SYMBOLS:
+        times = [bar.open_ms for bar in (*past, *bars) if bar.symbol == symbol]
+        assert times == list(range(times[0], times[0] + len(times) * 1_000, 1_000))
+        assert sum(bar.symbol == symbol for bar in past) == PAST_BARS
+
+
+async def test_a_venue_that_tells_no_past_is_no_reason_to_wait_for_prices(server: ExchangeServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(feed_module, "PAST_WITHIN_S", 0.2)
+    async with feed_of(server, symbols=("BTC/USDT",)) as feed:
+        server.faults.add(Fault(kind="delay", delay_s=60, requests=("GET /api/v3/klines",), count=1))
+        assert await feed.past() == ()
+        assert len(await first(feed, Bar, 2)) == 2

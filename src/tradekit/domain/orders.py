@@ -92,7 +92,8 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     _S.ACCEPTED: frozenset({_S.TRIGGERED, _S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.CANCELED, _S.EXPIRED, _S.REJECTED}),
     _S.TRIGGERED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.CANCELED, _S.EXPIRED, _S.REJECTED}),
     _S.PARTIALLY_FILLED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.CANCELED, _S.EXPIRED}),
-    # REJECTED as well: a cancel may be asked for before the venue has said a word.
+    # REJECTED as well: a cancel may be asked for before the venue has said a word. ACCEPTED and PARTIALLY_FILLED only by the answer to the
+    # cancel itself: whatever else finds the order open may be older than the wish.
     _S.PENDING_CANCEL: frozenset({_S.CANCELED, _S.ACCEPTED, _S.PARTIALLY_FILLED, _S.FILLED, _S.EXPIRED, _S.REJECTED}),
     _S.UNKNOWN: VENUE_STATES,
 }
@@ -197,6 +198,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How often this exit was armed again."""
     foreign: bool = False
     """Placed at the venue by somebody else and adopted."""
+    flattens: bool = False
+    """Sells for /panic as soon as its venue is open; /resume takes it back while it waits."""
 
 
 PLAIN = Terms()
@@ -326,6 +329,8 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fills: tuple[Fill, ...] = ()
     reason: str = ""
     time_ms: int
+    answers_cancel: bool = False
+    """It is the answer to a cancel: an order that it finds open was not canceled. The gateway's word, no adapter's."""
 
 
 def client_order_id(user_id: int, cause: str, leg: int = 0) -> str:

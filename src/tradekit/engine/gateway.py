@@ -8,6 +8,7 @@ from functools import partial
 import anyio
 import anyio.abc
 import attrs
+import msgspec
 
 from tradekit.domain.errors import ExchangeUnavailable
 from tradekit.domain.inbox import LaneClass
@@ -220,7 +221,7 @@ class Gateway:
             self.resolve(order)
             self._users[order.user_id] -= 1
         else:
-            self._report(report, order)
+            self._report(msgspec.structs.replace(report, answers_cancel=True), order)
 
     def _heard(self, report: OrderReport) -> None:
         """A report nobody waited for: a resting order filled, or expired."""

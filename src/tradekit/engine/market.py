@@ -4,12 +4,16 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 
+import anyio.lowlevel
+
 from tradekit.domain.instruments import Bar, Instrument, Quote, Symbol
 from tradekit.ports.feed import Feed
 
 log = logging.getLogger(__name__)
 
 HISTORY_MAX = 240
+SLICE_BARS = 20
+"""Bars of the past between two turns of the event loop."""
 
 
 class Market:
@@ -24,6 +28,7 @@ class Market:
         self._history: dict[Symbol, deque[Quote]] = {}
         self._on_quote: list[Callable[[Quote], None]] = []
         self._on_bar: list[Callable[[Bar], None]] = []
+        self._on_past: list[Callable[[Bar], None]] = []
         self.ended = False
         for instrument in feed.instruments():
             self._instruments[instrument.symbol] = instrument
@@ -73,8 +78,16 @@ class Market:
         """Call on every closed bar."""
         self._on_bar.append(listener)
 
+    def on_past(self, listener: Callable[[Bar], None]) -> None:
+        """Call on every bar that closed before the start, before the first of :meth:`on_bar`."""
+        self._on_past.append(listener)
+
     async def run(self) -> None:
-        """Take from the feed until it ends or this is cancelled."""
+        """Take from the feed until it ends or this is cancelled; what it knows of the past comes first."""
+        for number, bar in enumerate(await self._feed.past()):
+            self._tell(self._on_past, bar)
+            if number % SLICE_BARS == 0:
+                await anyio.lowlevel.checkpoint()
         async for event in self._feed.events():
             self.take(event)
         self.ended = True

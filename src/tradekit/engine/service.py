@@ -145,6 +145,7 @@ class Service:
         self.started_ms = clock.now_ms()
         self.ready = False
         market.on_bar(self.strategies.on_bar)
+        market.on_past(self.strategies.warm_up)
 
     async def open(self, tasks: anyio.abc.TaskGroup) -> None:
         """Number, wire and start the parts in ``tasks``, and take up what a former run left."""

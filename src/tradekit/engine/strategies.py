@@ -125,15 +125,28 @@ class StrategyRunner:
         if (behind := self._rounds.pop(key, None)) is not None:
             # Rules read the stream's newest bar: those that were not asked about the one before must be now.
             self._ask(key, behind, len(behind.left))
-        stream = self._streams.get(key)
-        if stream is None:
-            stream = self._streams[key] = Stream(self._indicators)
-        stream.add(bar)
+        self._stream(key).add(bar)
         for strategy in self._strategies.values():
             self._ask_one(strategy, strategy.name, key, bar)
         if self._rules:
             self._rounds[key] = _Round(bar, deque(self._rules))
             self._wake.set()
+
+    def warm_up(self, bar: Bar) -> None:
+        """A bar from before the start: strategies see it as if the service had run all along, and none is heard.
+
+        Rules read what the stream has kept of it, however many there are.
+        """
+        key = (bar.symbol, bar.timeframe_ms)
+        self._stream(key).add(bar)
+        for strategy in self._strategies.values():
+            self._advice(strategy, strategy.name, key, bar)
+
+    def _stream(self, key: _StreamKey) -> Stream:
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = Stream(self._indicators)
+        return stream
 
     def _ask(self, key: _StreamKey, round_: _Round, most: int) -> None:
         for _ in range(min(most, len(round_.left))):
@@ -143,6 +156,11 @@ class StrategyRunner:
                 self._ask_one(assigned.strategy, assigned.name, key, round_.bar)
 
     def _ask_one(self, strategy: Strategy, name: str, key: _StreamKey, bar: Bar) -> None:
+        advice = self._advice(strategy, name, key, bar)
+        if advice is not None:
+            self._found(strategy, name, bar, advice)
+
+    def _advice(self, strategy: Strategy, name: str, key: _StreamKey, bar: Bar) -> Advice | None:
         try:
             evaluators = self._evaluators.setdefault(name, {})
             evaluator = evaluators.get(key)
@@ -157,11 +175,10 @@ class StrategyRunner:
             if name not in self.failing:
                 log.exception("strategy %s failed on a bar of %s", name, bar.symbol)
             self.failing[name] = repr(error)[:200]
-            return
+            return None
         if self.failing:
             self.failing.pop(name, None)
-        if advice is not None:
-            self._found(strategy, name, bar, advice)
+        return advice
 
     def _found(self, strategy: Strategy, name: str, bar: Bar, advice: Advice) -> None:
         if len(self._signals) >= WAITING_MAX:

@@ -21,6 +21,12 @@ class Feed(Protocol):
     def opening(self) -> tuple[Quote, ...]:
         """A first price per instrument, known at once, so that nobody waits for the first event."""
 
+    async def past(self) -> tuple[Bar, ...]:
+        """Bars that closed before the first one of :meth:`events`, oldest first, as far as the source knows any; asked once.
+
+        Strategies see them and say nothing, so that the first bar that closes finds them warm. Never fails: no answer is none.
+        """
+
     def events(self) -> AsyncIterator[Quote | Bar]:
         """Prices as they come and bars when they close, in order of time.
 

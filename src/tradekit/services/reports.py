@@ -39,6 +39,12 @@ replace = msgspec.structs.replace
 QUIET = frozenset({OrderState.SUBMITTED, OrderState.TRIGGERED, OrderState.PENDING_CANCEL, OrderState.UNKNOWN})
 """States on the way to another, of which the user is not told."""
 
+RESTS = frozenset({OrderState.ACCEPTED, OrderState.TRIGGERED, OrderState.PARTIALLY_FILLED})
+"""States in which the venue has the order and would fill it."""
+
+MAY_FILL = frozenset({OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.TRIGGERED, OrderState.PENDING_CANCEL, OrderState.UNKNOWN})
+"""States that a fill ends, whatever else the report says."""
+
 
 def apply_report(state: SessionState, report: OrderReport, ctx: Context) -> Decision | Read:
     """Book the report's new fills and move the order to the state they and the venue say.
@@ -260,9 +266,12 @@ def _moved(before: Order, order: Order, report: OrderReport, ctx: Context) -> Or
         state = OrderState.FILLED
     elif report.state is OrderState.FILLED:
         state = OrderState.PARTIALLY_FILLED
+    elif order.state is OrderState.PENDING_CANCEL and report.state in RESTS and not report.answers_cancel:
+        # The cancel is under way. Taken for its end, this would lose the wish if the service stopped before the answer.
+        pass
     elif may_become(order.state, report.state) and not (report.state is OrderState.ACCEPTED and order.cum_qty):
         state = report.state
-    elif order.cum_qty and order.state in {OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.TRIGGERED, OrderState.UNKNOWN}:
+    elif order.cum_qty and order.state in MAY_FILL:
         state = OrderState.PARTIALLY_FILLED
     over = state in TERMINAL
     reserved = ZERO if over else _still_reserved(before, order)
@@ -314,10 +323,11 @@ def _notices(state: SessionState, old: Order, order: Order, trades: tuple[Trade,
     filled_more = order.cum_qty > old.cum_qty
     if order.state is old.state and not filled_more:
         return ()
-    if order.state in QUIET or (order.state is OrderState.ACCEPTED and old.state is OrderState.PENDING_CANCEL):
+    told = OrderState.PARTIALLY_FILLED if filled_more and order.state is OrderState.PENDING_CANCEL else order.state
+    if told in QUIET or (told is OrderState.ACCEPTED and old.state is OrderState.PENDING_CANCEL):
         return ()
     pnl = {"pnl": f"{trades[-1].pnl:f}"} if trades else {"pnl": ""}
-    return (order_notice(f"order.{order.state}", order, ctx, **pnl),)
+    return (order_notice(f"order.{told}", order, ctx, **pnl),)
 
 
 def _outlived_panic(state: SessionState, before: Order, order: Order) -> bool:

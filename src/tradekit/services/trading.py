@@ -33,6 +33,7 @@ from tradekit.domain.triggers import trigger_at
 from tradekit.domain.usage import release, reserve
 from tradekit.services.credentials import mode_problem
 from tradekit.services.decisions import Context, Decision, refused
+from tradekit.services.later import is_closed, sale_that_waits, sell_later
 from tradekit.services.native import make_way, may_wait_there
 from tradekit.services.quotas import begin_day
 from tradekit.services.users import audit, need_user
@@ -236,35 +237,49 @@ def close(
 def panic(state: SessionState, ctx: Context) -> Decision:
     """Pause entries, cancel every open order and sell every position at market.
 
-    What open sell orders hold back is sold once their cancellation is confirmed. The result is (canceled, sold) as tuples of orders,
-    those that waited here among them.
+    What open sell orders hold back is sold once their cancellation is confirmed, and what is on an account whose venue is not open as soon
+    as it is. The result is (canceled, sold, to be sold later) as tuples of orders, those that waited here among the first.
     """
     need_user(state)
     state = replace(state, session=replace(state.session, status=SessionStatus.PAUSED, flattening=True))
     parts: list[Changes] = [Changes(audit=(audit(state, ctx, "user", "session.panic", ""),))]
     canceled: tuple[Order, ...] = ()
     asked: tuple[Order, ...] = ()
-    cancelable = tuple(order for order in state.orders if may_cancel(order))
+    closed = is_closed(state, ctx)
+    # A sale that waits for the venue would only be made anew.
+    cancelable = tuple(order for order in state.orders if may_cancel(order) and not (closed and order.held and order.terms.flattens))
     if cancelable:
         decision = cancel_these(state, cancelable, ctx)
         state, canceled, asked = decision.state, decision.result, decision.cancel
         parts.append(decision.changes)
     flattened = flatten(state, ctx, cause=ctx.cause)
+    later = tuple(order for order in flattened.state.orders if order.held and order.terms.flattens)
     return replace(
-        flattened, changes=together(*parts, flattened.changes), cancel=(*asked, *flattened.cancel), result=(canceled, flattened.submit)
+        flattened,
+        changes=together(*parts, flattened.changes),
+        cancel=(*asked, *flattened.cancel),
+        result=(canceled, flattened.submit, later),
     )
 
 
 def flatten(state: SessionState, ctx: Context, cause: str, but: Symbol = "") -> Decision:
     """Sell whatever of every position is not promised to an open order; what is too small to sell stays.
 
+    Where the venue is not open the sales wait here for it, one for each position.
+
     :param but: an instrument to leave alone.
     """
+    closed = is_closed(state, ctx)
     parts: list[Changes] = []
     orders: list[Order] = []
     cancels: list[Order] = []
     for leg, position in enumerate(state.positions, start=1):
-        if position.symbol == but:
+        if position.symbol == but or sale_that_waits(state, position.symbol) is not None:
+            continue
+        if closed and ctx.instrument(state, position.symbol) is None:
+            state, sale = sell_later(state, position, ctx, cause=cause, leg=leg)
+            row = audit(state, ctx, "user", "order.held", f"{sale.client_order_id} until {sale.account} is open")
+            parts.append(Changes(orders=(sale,), audit=(row,)))
             continue
         decision = close(state, position.symbol, ONE, ctx, cause=cause, leg=leg)
         if decision.error is None:

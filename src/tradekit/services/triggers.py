@@ -14,6 +14,7 @@ from tradekit.domain.triggers import is_better
 from tradekit.domain.usage import release
 from tradekit.services.decisions import Context, Decision, unchanged
 from tradekit.services.exits import WHOLE, canceled
+from tradekit.services.later import books_first
 from tradekit.services.native import make_way
 from tradekit.services.trading import account_problem, order_notice, pending_cancel
 from tradekit.services.users import audit
@@ -65,6 +66,7 @@ def go_on(state: SessionState, symbol: str, ctx: Context) -> Decision:
         changes=together(*(part.changes for part in parts)),
         submit=tuple(order for part in parts for order in part.submit),
         cancel=tuple(order for part in parts for order in part.cancel),
+        reconcile=tuple(account for part in parts for account in part.reconcile),
         notices=tuple(notice for part in parts for notice in part.notices),
     )
 
@@ -77,6 +79,8 @@ def _sell(state: SessionState, order: Order, ctx: Context) -> Decision:
     if instrument is None:
         # Its venue does not answer yet, which is no reason to leave the position alone.
         return _waits(state, order, ctx)
+    if order.terms.flattens and (first := books_first(state, order, ctx)) is not None:
+        return first
     wanted = round_down(order.quantity, instrument.step_size)
     quantity = min(wanted, round_down(state.sellable(order.symbol), instrument.step_size))
     parts: list[Changes] = []

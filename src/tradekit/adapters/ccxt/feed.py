@@ -30,6 +30,10 @@ WAITING_MAX = 10_000
 BAR_GRACE_S = 1.0
 """After a bar's end, before it is asked for: venues finish theirs a moment later."""
 BARS_MAX = 500
+PAST_BARS = 300
+"""Bars from before the start that warm strategies up."""
+PAST_WITHIN_S = 15.0
+"""So long the start's first prices wait for them at most."""
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 30.0
 MAJORS, QUOTES = ("BTC", "ETH", "SOL"), ("USDT", "USD", "USDC", "EUR")
 """Whose prices are taken when no instrument is named: in the first of these currencies that the venue has."""
@@ -92,7 +96,7 @@ class CcxtFeed:
         )
         self._opening: tuple[Quote, ...] = ()
         self._last: dict[Symbol, Decimal] = {}
-        self._last_ms = 0
+        self._last_ms = self._start_ms = 0
         self._send: MemoryObjectSendStream[Quote | Bar]
         self._receive: MemoryObjectReceiveStream[Quote | Bar]
         self._exit = AsyncExitStack()
@@ -106,6 +110,7 @@ class CcxtFeed:
                     await self._connect(stack)
             except TimeoutError:
                 raise ExchangeUnavailable(venue=self.venue, reason=f"no answer within {self._open_within_s:g} s") from None
+            self._start_ms = self._venue_now_ms() // self._timeframe_ms * self._timeframe_ms - self._history * self._timeframe_ms
             self._send, self._receive = anyio.create_memory_object_stream[Quote | Bar](WAITING_MAX)
             stack.callback(self._send.close)
             stack.callback(self._receive.close)
@@ -133,6 +138,22 @@ class CcxtFeed:
 
     def opening(self) -> tuple[Quote, ...]:
         return self._opening
+
+    async def past(self) -> tuple[Bar, ...]:
+        found: dict[Symbol, list[Bar]] = {}
+
+        async def ask(symbol: Symbol) -> None:
+            bars = await self._ask_bars(symbol, self._start_ms - PAST_BARS * self._timeframe_ms)
+            found[symbol] = [bar for bar in bars if bar.close_ms <= self._start_ms]
+
+        with anyio.move_on_after(PAST_WITHIN_S):
+            # The bar that ended last is there a moment after its end.
+            await anyio.sleep(max(0.0, (self._start_ms - self._venue_now_ms()) / 1000 + BAR_GRACE_S))
+            async with anyio.create_task_group() as tasks:
+                for symbol in self._symbols:
+                    tasks.start_soon(ask, symbol)
+        log.info("feed_past", venue=self.venue, bars={symbol: len(found.get(symbol, ())) for symbol in self._symbols})
+        return tuple(sorted((bar for bars in found.values() for bar in bars), key=_open_ms))
 
     async def events(self) -> AsyncIterator[Quote | Bar]:
         """Never ends by itself."""
@@ -258,8 +279,7 @@ class CcxtFeed:
 
     async def _follow_bars(self, symbol: Symbol) -> None:
         """Bars in order, each once, from the first one that ends after the start."""
-        now_ms = self._venue_now_ms()
-        next_ms = now_ms // self._timeframe_ms * self._timeframe_ms - self._history * self._timeframe_ms
+        next_ms = self._start_ms
         wait_s = 0.0 if self._history else self._until_s(next_ms)
         while True:
             await anyio.sleep(wait_s)

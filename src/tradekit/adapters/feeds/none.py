@@ -20,6 +20,10 @@ class NoFeed:
         """None."""
         return ()
 
+    async def past(self) -> tuple[Bar, ...]:
+        """None."""
+        return ()
+
     async def events(self) -> AsyncIterator[Quote | Bar]:
         """Waits until cancelled."""
         for quote in self.opening():

@@ -56,6 +56,10 @@ class ReplayFeed:
         now_ms = self._clock.now_ms()
         return tuple(Quote(symbol=recording.symbol, price=recording.first.open, time_ms=now_ms) for recording in self._recordings)
 
+    async def past(self) -> tuple[Bar, ...]:
+        """None: a replay begins with its first bar."""
+        return ()
+
     async def events(self) -> AsyncIterator[Quote | Bar]:
         """Each call replays from the first bar.
 

@@ -73,6 +73,10 @@ class SimulatedFeed:
         now_ms = self._clock.now_ms()
         return tuple(Quote(symbol=symbol, price=price, time_ms=now_ms) for symbol, price in self._start_prices.items())
 
+    async def past(self) -> tuple[Bar, ...]:
+        """None: the market begins now."""
+        return ()
+
     async def events(self) -> AsyncIterator[Quote | Bar]:
         """Each call walks the same way from the start prices."""
         start_ms = self._clock.now_ms()

@@ -73,3 +73,13 @@ class FeedContract:
             quotes = [event for event in events if isinstance(event, Quote) and event.symbol == instrument.symbol]
             assert not any(quote.final for quote in quotes[:-1])
             assert quotes[-1].final or not ended
+
+    async def test_the_past_is_over_before_the_first_bar(self, feed: Feed) -> None:
+        past = await feed.past()
+        assert all(before.close_ms <= after.close_ms for before, after in pairwise(past))
+        known = {instrument.symbol for instrument in feed.instruments()}
+        last = {bar.symbol: bar for bar in past}
+        assert set(last) <= known
+        for bar in [event for event in await take(feed) if isinstance(event, Bar)]:
+            if bar.symbol in last:
+                assert bar.open_ms >= last[bar.symbol].close_ms
