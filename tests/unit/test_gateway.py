@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any, cast
 
 import anyio
@@ -11,7 +12,7 @@ import pytest
 from tests.engine.engine_support import until
 from tradekit.adapters.system import SystemClock
 from tradekit.domain.errors import ExchangeUnavailable, StorageFailed
-from tradekit.domain.orders import Order, OrderReport, OrderState
+from tradekit.domain.orders import Fill, Order, OrderReport, OrderState, OrderType
 from tradekit.domain.sessions import find_order
 from tradekit.engine.gateway import Gateway
 from tradekit.engine.lanes import Completed, Envelope
@@ -37,6 +38,8 @@ class Venue:
         self.resting: set[str] = set()
         self.canceled: list[str] = []
         self.submissions: list[str] = []
+        self.refuses = False
+        """A cancel leaves the order as it is."""
         self.submitting, self.canceling = anyio.Event(), anyio.Event()
 
     def listen(self, handler: Any) -> None:
@@ -50,6 +53,8 @@ class Venue:
     async def cancel(self, order: Order) -> OrderReport:
         self.canceled.append(order.client_order_id)
         await self.canceling.wait()
+        if self.refuses:
+            return a_report(order, S.ACCEPTED)
         if order.client_order_id not in self.resting:
             raise ExchangeUnavailable(venue="paper", reason="ORDER_NOT_FOUND")
         self.resting.discard(order.client_order_id)
@@ -61,6 +66,21 @@ class Venue:
 
 def a_report(order: Order, state: OrderState) -> OrderReport:
     return OrderReport(client_order_id=order.client_order_id, user_id=order.user_id, state=state, time_ms=NOW_MS)
+
+
+def a_fill(order: Order, quantity: str) -> Fill:
+    return Fill(
+        trade_id="t1",
+        client_order_id=order.client_order_id,
+        user_id=order.user_id,
+        partition=order.partition,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=Decimal(quantity),
+        price=Decimal(45_000),
+        fee=Decimal(0),
+        time_ms=NOW_MS,
+    )
 
 
 class Street:
@@ -135,3 +155,30 @@ async def test_what_could_not_be_booked_does_not_count_as_checked() -> None:
         assert not await street.gateway.check(order)
         street.refuse = False
         await until(lambda: street.gateway.unresolved == 0)
+
+
+async def test_a_fill_while_a_cancel_is_under_way_does_not_lose_it_over_a_restart() -> None:
+    order = an_order(state=S.ACCEPTED, type=OrderType.LIMIT, price=Decimal(45_000))
+    async with a_street(order) as street:
+        street.venue.resting.add(order.client_order_id)
+        street.does(trading.cancel(street.state, order.client_order_id, a_context()))
+        await until(lambda: bool(street.venue.canceled))
+        street.venue.tell(replace(a_report(order, S.PARTIALLY_FILLED), fills=(a_fill(order, "0.001"),)))
+        (stored,) = street.state.orders
+    assert (stored.state, stored.cum_qty) == (S.PENDING_CANCEL, Decimal("0.001"))
+    async with a_street(stored) as again:
+        again.venue.resting.add(order.client_order_id)
+        again.venue.canceling.set()
+        again.gateway.settle_after_restart(again.state.orders)
+        await until(lambda: not again.state.orders)
+        assert again.venue.canceled == [order.client_order_id]
+
+
+async def test_a_cancel_that_the_venue_refuses_is_over() -> None:
+    order = an_order(state=S.ACCEPTED, type=OrderType.LIMIT, price=Decimal(45_000))
+    async with a_street(order) as street:
+        street.venue.refuses = True
+        street.venue.canceling.set()
+        street.does(trading.cancel(street.state, order.client_order_id, a_context()))
+        await until(lambda: street.state_of(order) is S.ACCEPTED)
+        assert street.gateway.waiting == 0

@@ -40,7 +40,7 @@ class TradingApi(Api):
         return cast("Order", completed.result)
 
     async def panic(self, who: Who) -> None:
-        """Pause, cancel every order and sell every position."""
+        """Pause, cancel every order and sell every position; at a venue that is not open, as soon as it is."""
         await self._call(who, trading_cases.panic, lane_class=LaneClass.CONTROL)
 
     async def positions(self, who: Who) -> tuple[Position, ...]:

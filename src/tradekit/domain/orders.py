@@ -199,7 +199,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     foreign: bool = False
     """Placed at the venue by somebody else and adopted."""
     flattens: bool = False
-    """Sells for /panic as soon as its venue is open; /resume takes it back while it waits."""
+    """Waits to sell for /panic until its venue is open, or takes it; /resume takes it back while it waits."""
 
 
 PLAIN = Terms()

@@ -254,6 +254,7 @@ def armed_again(state: SessionState, order: Order, ctx: Context) -> tuple[Sessio
             native=False,
             fired=False,
             amendment=None,
+            flattens=order.terms.flattens or (order.type is OrderType.MARKET and state.session.flattening),
         ),
         created_ms=ctx.now_ms,
         updated_ms=ctx.now_ms,

@@ -61,6 +61,13 @@ def books_first(state: SessionState, order: Order, ctx: Context) -> Decision | N
     return Decision(state=state, changes=Changes(order_updates=(noted,)), reconcile=(order.account,), result=noted)
 
 
+def flattened(state: SessionState) -> SessionState:
+    """The session once nothing is open any more: what /panic could sell is sold, and what it could not is not tried again."""
+    if not state.session.flattening or state.orders:
+        return state
+    return replace(state, session=replace(state.session, flattening=False))
+
+
 def no_longer_flattening(state: SessionState, ctx: Context) -> tuple[SessionState, tuple[Order, ...]]:
     """The user wants to trade again: nothing more is sold for /panic, and the sales that still waited for their venue are over."""
     over = tuple(

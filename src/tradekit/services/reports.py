@@ -323,11 +323,14 @@ def _notices(state: SessionState, old: Order, order: Order, trades: tuple[Trade,
     filled_more = order.cum_qty > old.cum_qty
     if order.state is old.state and not filled_more:
         return ()
-    told = OrderState.PARTIALLY_FILLED if filled_more and order.state is OrderState.PENDING_CANCEL else order.state
+    canceling = filled_more and order.state is OrderState.PENDING_CANCEL
+    told = OrderState.PARTIALLY_FILLED if canceling else order.state
     if told in QUIET or (told is OrderState.ACCEPTED and old.state is OrderState.PENDING_CANCEL):
         return ()
-    pnl = {"pnl": f"{trades[-1].pnl:f}"} if trades else {"pnl": ""}
-    return (order_notice(f"order.{told}", order, ctx, **pnl),)
+    more = {"pnl": f"{trades[-1].pnl:f}"} if trades else {"pnl": ""}
+    if told is OrderState.PARTIALLY_FILLED:
+        more["canceling"] = "yes" if canceling else ""
+    return (order_notice(f"order.{told}", order, ctx, **more),)
 
 
 def _outlived_panic(state: SessionState, before: Order, order: Order) -> bool:
@@ -347,4 +350,6 @@ def _go_on_flattening(decision: Decision, before: Order, order: Order, ctx: Cont
     waits = order.symbol if _came_to_nothing(before, order) else ""
     # With the fills so far: a late one makes the order end once more.
     cause = f"{order.client_order_id}/flatten/{len(order.trade_ids)}"
-    return _then(decision, flatten(decision.state, ctx, cause=cause, but=waits))
+    # Also if the last order that waited here has just ended: this decides whether all is sold.
+    state = replace(decision.state, session=replace(decision.state.session, flattening=True))
+    return _then(decision, flatten(state, ctx, cause=cause, but=waits))

@@ -33,7 +33,7 @@ from tradekit.domain.triggers import trigger_at
 from tradekit.domain.usage import release, reserve
 from tradekit.services.credentials import mode_problem
 from tradekit.services.decisions import Context, Decision, refused
-from tradekit.services.later import is_closed, sale_that_waits, sell_later
+from tradekit.services.later import flattened, is_closed, sale_that_waits, sell_later
 from tradekit.services.native import make_way, may_wait_there
 from tradekit.services.quotas import begin_day
 from tradekit.services.users import audit, need_user
@@ -179,7 +179,8 @@ def cancel(state: SessionState, order_id_prefix: str, ctx: Context) -> Decision:
     )
     if not wanted:
         return refused(state, NotFound(kind="open order", name=order_id_prefix[:40]))
-    return cancel_these(state, wanted, ctx)
+    decision = cancel_these(state, wanted, ctx)
+    return replace(decision, state=flattened(decision.state)) if state.session.flattening else decision
 
 
 def cancel_these(state: SessionState, wanted: tuple[Order, ...], ctx: Context) -> Decision:
@@ -252,13 +253,13 @@ def panic(state: SessionState, ctx: Context) -> Decision:
         decision = cancel_these(state, cancelable, ctx)
         state, canceled, asked = decision.state, decision.result, decision.cancel
         parts.append(decision.changes)
-    flattened = flatten(state, ctx, cause=ctx.cause)
-    later = tuple(order for order in flattened.state.orders if order.held and order.terms.flattens)
+    sales = flatten(state, ctx, cause=ctx.cause)
+    later = tuple(order for order in sales.state.orders if order.held and order.terms.flattens)
     return replace(
-        flattened,
-        changes=together(*parts, flattened.changes),
-        cancel=(*asked, *flattened.cancel),
-        result=(canceled, flattened.submit, later),
+        sales,
+        changes=together(*parts, sales.changes),
+        cancel=(*asked, *sales.cancel),
+        result=(canceled, sales.submit, later),
     )
 
 
@@ -269,7 +270,7 @@ def flatten(state: SessionState, ctx: Context, cause: str, but: Symbol = "") -> 
 
     :param but: an instrument to leave alone.
     """
-    closed = is_closed(state, ctx)
+    closed = is_closed(state, ctx) and not account_problem(state, ctx)
     parts: list[Changes] = []
     orders: list[Order] = []
     cancels: list[Order] = []
@@ -287,9 +288,7 @@ def flatten(state: SessionState, ctx: Context, cause: str, but: Symbol = "") -> 
             orders.extend(decision.submit)
             cancels.extend(decision.cancel)
         parts.append(decision.changes)
-    if state.session.flattening and not state.orders:
-        state = replace(state, session=replace(state.session, flattening=False))
-    return Decision(state=state, changes=together(*parts), submit=tuple(orders), cancel=tuple(cancels))
+    return Decision(state=flattened(state), changes=together(*parts), submit=tuple(orders), cancel=tuple(cancels))
 
 
 def order_notice(key: str, order: Order, ctx: Context, **more: str) -> Reply:

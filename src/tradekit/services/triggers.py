@@ -14,7 +14,7 @@ from tradekit.domain.triggers import is_better
 from tradekit.domain.usage import release
 from tradekit.services.decisions import Context, Decision, unchanged
 from tradekit.services.exits import WHOLE, canceled
-from tradekit.services.later import books_first
+from tradekit.services.later import books_first, flattened
 from tradekit.services.native import make_way
 from tradekit.services.trading import account_problem, order_notice, pending_cancel
 from tradekit.services.users import audit
@@ -180,7 +180,7 @@ def _over(state: SessionState, order: Order, reason: str, ctx: Context) -> Decis
     if order.quota_day:
         state = replace(state, usage=release(state.usage, order.quota_day))
         ended = replace(ended, quota_day="")
-    state = replace(state, orders=replace_order(state.orders, ended))
+    state = flattened(replace(state, orders=replace_order(state.orders, ended)))
     entry = audit(state, ctx, "system", "order.canceled", f"{order.client_order_id} {reason}")
     changes = Changes(order_updates=(ended,), audit=(entry,))
     return Decision(state=state, changes=changes, notices=(order_notice("order.canceled", ended, ctx),), result=ended)

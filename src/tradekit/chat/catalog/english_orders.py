@@ -80,7 +80,8 @@ TEXTS: dict[str, str] = {
     ),
     "order.partially_filled": (
         "◐ {mode:account} {side:word} {symbol}: {filled:num} of {quantity:num} filled at {avg_px:price} {quote}{market:mark}\n"
-        "Fee {fee:money} {quote}; order {order_id}, to cancel the rest: /cancel {order_id}\n"
+        "[!canceling] Fee {fee:money} {quote}; order {order_id}, to cancel the rest: /cancel {order_id}\n"
+        "[canceling] Fee {fee:money} {quote}; the rest of order {order_id} is being canceled\n"
         "[pnl] Trade closed: P&L {pnl:signed} {quote}" + _SIGNAL
     ),
     "order.filled": (
