@@ -96,7 +96,7 @@ async def test_strategies_know_the_bars_from_before_the_start(tmp_path: Path, ca
 
             await until(warm)
             assert [bar.close for bar in tk.service.strategies.recent("BTC/USDT")][-100:] == closes
-            assert await tk.storage.signals(10) == []
+            assert await tk.service.storage.signals(10) == []
             tasks.cancel_scope.cancel()
 
 
