@@ -173,6 +173,27 @@ async def test_the_past_ends_where_the_bars_begin(server: ExchangeServer):
         assert sum(bar.symbol == symbol for bar in past) == PAST_BARS
 
 
+@pytest.mark.parametrize("silent", [False, True], ids=["all of it", "the second answer is lost"])
+async def test_the_past_has_no_hole_at_a_venue_that_tells_few_bars_at_once(
+    server: ExchangeServer, monkeypatch: pytest.MonkeyPatch, silent: bool
+):
+    now_ms = server.venue.now_ms() // 1_000 * 1_000
+    old = [Candle(now_ms - back * 1_000, D(100), D(100), D(100), D(100), D(1)) for back in range(400, 0, -1)]
+    server.venue.candles["BTCUSDT"].load("1s", old)
+    ask, answers = CcxtFeed._ask_bars, 0
+
+    async def few(self: CcxtFeed, symbol: str, from_ms: int) -> list[Bar]:
+        nonlocal answers
+        answers += 1
+        return [] if silent and answers == 2 else (await ask(self, symbol, from_ms))[:100]
+
+    monkeypatch.setattr(CcxtFeed, "_ask_bars", few)
+    async with feed_of(server, symbols=("BTC/USDT",), timeframe="1s") as feed:
+        feed._start_ms = now_ms  # the bars that close meanwhile are another test's
+        past = await feed.past()
+    assert [bar.open_ms for bar in past] == ([] if silent else [candle.open_ms for candle in old[-PAST_BARS:]])
+
+
 async def test_a_venue_that_tells_no_past_is_no_reason_to_wait_for_prices(server: ExchangeServer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(feed_module, "PAST_WITHIN_S", 0.2)
     async with feed_of(server, symbols=("BTC/USDT",)) as feed:

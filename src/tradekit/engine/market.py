@@ -29,7 +29,7 @@ class Market:
         self._on_quote: list[Callable[[Quote], None]] = []
         self._on_bar: list[Callable[[Bar], None]] = []
         self._on_past: list[Callable[[Bar], None]] = []
-        self.ended = False
+        self.ended = self._recalled = False
         for instrument in feed.instruments():
             self._instruments[instrument.symbol] = instrument
         for quote in feed.opening():
@@ -84,14 +84,19 @@ class Market:
 
     async def run(self) -> None:
         """Take from the feed until it ends or this is cancelled; what it knows of the past comes first."""
-        for number, bar in enumerate(await self._feed.past()):
-            self._tell(self._on_past, bar)
-            if number % SLICE_BARS == 0:
-                await anyio.lowlevel.checkpoint()
+        if not self._recalled:
+            self._recalled = True
+            await self._recall()
         async for event in self._feed.events():
             self.take(event)
         self.ended = True
         log.info("the feed has ended; its last prices stand")
+
+    async def _recall(self) -> None:
+        for number, bar in enumerate(await self._feed.past()):
+            self._tell(self._on_past, bar)
+            if number % SLICE_BARS == 0:
+                await anyio.lowlevel.checkpoint()
 
     def take(self, event: Quote | Bar) -> None:
         """A price or a closed bar has come."""

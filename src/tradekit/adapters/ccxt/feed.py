@@ -32,8 +32,10 @@ BAR_GRACE_S = 1.0
 BARS_MAX = 500
 PAST_BARS = 300
 """Bars from before the start that warm strategies up."""
-PAST_WITHIN_S = 15.0
-"""So long the start's first prices wait for them at most."""
+PAST_WITHIN_S = 5.0
+"""So long the first prices after the start wait for them at most."""
+HOLE_BARS = 5
+"""So many may be missing before the first live bar; with more the past is left out."""
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 30.0
 MAJORS, QUOTES = ("BTC", "ETH", "SOL"), ("USDT", "USD", "USDC", "EUR")
 """Whose prices are taken when no instrument is named: in the first of these currencies that the venue has."""
@@ -143,8 +145,15 @@ class CcxtFeed:
         found: dict[Symbol, list[Bar]] = {}
 
         async def ask(symbol: Symbol) -> None:
-            bars = await self._ask_bars(symbol, self._start_ms - PAST_BARS * self._timeframe_ms)
-            found[symbol] = [bar for bar in bars if bar.close_ms <= self._start_ms]
+            bars: list[Bar] = []
+            from_ms = self._start_ms - PAST_BARS * self._timeframe_ms
+            # A venue may tell fewer bars at once than were asked for, the oldest first.
+            while from_ms < self._start_ms and (more := await self._ask_bars(symbol, from_ms)):
+                bars += more
+                from_ms = more[-1].close_ms
+            # Minutes without a trade have no bar at some venues; a longer hole would make averages jump, and strategies speak of it.
+            if from_ms >= self._start_ms - HOLE_BARS * self._timeframe_ms:
+                found[symbol] = [bar for bar in bars if bar.close_ms <= self._start_ms]
 
         with anyio.move_on_after(PAST_WITHIN_S):
             # The bar that ended last is there a moment after its end.
