@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from tests.engine.engine_support import until
+from tests.unit.test_orders import fill
 from tradekit.adapters.system import SystemClock
 from tradekit.domain.errors import ExchangeUnavailable, StorageFailed
-from tradekit.domain.orders import Fill, Order, OrderReport, OrderState, OrderType
+from tradekit.domain.orders import Order, OrderReport, OrderState, OrderType
 from tradekit.domain.sessions import find_order
 from tradekit.engine.gateway import Gateway
 from tradekit.engine.lanes import Completed, Envelope
@@ -66,21 +67,6 @@ class Venue:
 
 def a_report(order: Order, state: OrderState) -> OrderReport:
     return OrderReport(client_order_id=order.client_order_id, user_id=order.user_id, state=state, time_ms=NOW_MS)
-
-
-def a_fill(order: Order, quantity: str) -> Fill:
-    return Fill(
-        trade_id="t1",
-        client_order_id=order.client_order_id,
-        user_id=order.user_id,
-        partition=order.partition,
-        symbol=order.symbol,
-        side=order.side,
-        quantity=Decimal(quantity),
-        price=Decimal(45_000),
-        fee=Decimal(0),
-        time_ms=NOW_MS,
-    )
 
 
 class Street:
@@ -163,7 +149,7 @@ async def test_a_fill_while_a_cancel_is_under_way_does_not_lose_it_over_a_restar
         street.venue.resting.add(order.client_order_id)
         street.does(trading.cancel(street.state, order.client_order_id, a_context()))
         await until(lambda: bool(street.venue.canceled))
-        street.venue.tell(replace(a_report(order, S.PARTIALLY_FILLED), fills=(a_fill(order, "0.001"),)))
+        street.venue.tell(replace(a_report(order, S.PARTIALLY_FILLED), fills=(fill(order, 1, "0.001"),)))
         (stored,) = street.state.orders
     assert (stored.state, stored.cum_qty) == (S.PENDING_CANCEL, Decimal("0.001"))
     async with a_street(stored) as again:
