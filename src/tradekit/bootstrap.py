@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,7 @@ from tradekit.domain.errors import ConfigurationError, ExchangeUnavailable, KeyR
 from tradekit.domain.health import Finding
 from tradekit.domain.orders import TradingMode, mode_of, venue_of
 from tradekit.domain.risk import TradingPolicy
+from tradekit.domain.suggestions import closest
 from tradekit.engine.custody import KeyCustodian
 from tradekit.engine.market import Market
 from tradekit.engine.service import Options, Service
@@ -350,8 +350,8 @@ def check_venues(settings: Settings) -> None:
     known = venue_names()
     for name in settings.venue_names:
         if name not in known:
-            near = get_close_matches(name, known, n=3)
-            fix = f"write {' or '.join(near)}, or leave it out" if near else "write it as ccxt does, as in binance,kraken, or leave it out"
+            near = closest(name, known)
+            fix = f"write {near}, or leave it out" if near else "write it as ccxt does, as in binance,kraken, or leave it out"
             problem = f"ccxt does not know a venue {name!r}"
             raise ConfigurationError(setting="TRADEKIT_VENUES", origin=settings.origin("venues"), problem=problem, fix=fix)
 
