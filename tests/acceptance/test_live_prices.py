@@ -15,7 +15,7 @@ from tradekit import Identity, Settings, Tradekit
 from tradekit.adapters import ccxt
 from tradekit.adapters.ccxt import CcxtExchange, CcxtFeed, WeightBudget
 from tradekit.adapters.crypto import generate_key
-from tradekit.bootstrap import Parts
+from tradekit.bootstrap import Parts, check_venues
 from tradekit.chat.render import render
 from tradekit.domain.errors import ConfigurationError
 from tradekit.testing.exchange_server import Candle, ExchangeServer, Fault, configure
@@ -244,3 +244,10 @@ async def test_keys_are_not_taken_for_a_venue_that_nobody_knows(tmp_path: Path) 
     assert "'krakn'" in error.problem
     assert error.fix.startswith("write kraken")
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("venue", "fix"), [("binanse", "write binance, or leave it out"), ("zzzz", "write it as ccxt does")])
+def test_keys_are_taken_for_venues_that_exist(tmp_path: Path, venue: str, fix: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"does not know a venue '{venue}'") as caught:
+        check_venues(Settings(data=tmp_path, venues=venue))
+    assert fix in caught.value.fix
